@@ -1,0 +1,51 @@
+import type { IncomingMessage, ServerResponse } from 'node:http'
+import type { Http2ServerRequest, Http2ServerResponse } from 'node:http2'
+import type { TLSSocket } from 'node:tls'
+import type { Sessions } from '../sessions.js'
+import { holdResponse } from './held-response.js'
+
+/** What `node:http`, `node:https` and the compatibility interface of `node:http2` hand to a request listener. */
+export type NodeRequest = IncomingMessage | Http2ServerRequest
+export type NodeResponse = ServerResponse | Http2ServerResponse
+
+export type NodeMiddleware = (request: NodeRequest, response: NodeResponse, next: (error?: unknown) => void) => void
+
+/**
+ * Sessions for `node:http`, and for whatever takes middleware of the shape `(request, response, next)`.
+ *
+ * The response's first byte leaves only after what the handler changed is stored. If it can't be stored the response is
+ * discarded, headers and all, and 503 is sent instead.
+ */
+export function sessionMiddleware<Data extends object>(sessions: Sessions<Data>): NodeMiddleware {
+  return (request, response, next) => handle(sessions, request, response, next)
+}
+
+/** @param handBack Where an error goes that comes up when the handler has ended its response already. */
+export function handle<Data extends object>(
+  sessions: Sessions<Data>,
+  request: NodeRequest,
+  response: NodeResponse,
+  next: () => void,
+  handBack?: (error: unknown) => void,
+): void {
+  // Mounted twice, say for the application and for a router of it: the outer one does the work.
+  if (sessions.isBound(request)) return next()
+  const visit = sessions.open(request.headers.cookie, {
+    onUse: () => {
+      if (response.headersSent) visit.headersAreSent()
+      else holdResponse(response, (header) => sessions.commit(visit, header), handBack)
+    },
+    isPlainHttp: () => isPlainHttp(request),
+  })
+  sessions.bind(request, visit)
+  sessions.run(visit, () => next())
+}
+
+const LOOPBACK = /^(127\.|::1$|::ffff:127\.)/
+
+/** Whether a secure cookie is bound to be lost: no TLS here, no word of a proxy that it is there, and not this machine. */
+function isPlainHttp({ socket, headers }: NodeRequest): boolean {
+  const isEncrypted = (socket as Partial<TLSSocket>).encrypted === true
+  const isForwarded = headers['x-forwarded-proto'] !== undefined || headers.forwarded !== undefined
+  return !isEncrypted && !isForwarded && !LOOPBACK.test(socket.remoteAddress ?? '127.0.0.1')
+}

@@ -1,0 +1,58 @@
+/** Names one state of an entry. Opaque: only the backend that made it compares it. */
+export type Version = string | number | bigint | Uint8Array
+
+/** What a backend holds under a key. */
+export interface Entry {
+  value: Uint8Array
+  /** Left out where a write does not learn it; the entry is then read again before it is written again. */
+  version?: Version
+  /** Epoch milliseconds after which the entry counts as absent. Kept beside the value, not in it. */
+  deadline?: number
+}
+
+/**
+ * Bytes under a key, with a deadline and a version. A backend knows nothing of sessions, cookies, merging or time: `now`
+ * is passed in, so that deadlines are exact and tests own the clock.
+ *
+ * Every operation is atomic. An entry whose deadline is at or before `now` counts as absent, whatever the server's own
+ * clean-up has done about it; physical expiry is set relative (`deadline - now` and a minute of slack), so that the clocks
+ * of server and client need not agree. An outage rejects: it is never "absent". A rejection may leave open whether a write
+ * was applied; the caller reads again and finds out. A backend never repeats a write by itself, and never writes
+ * unconditionally: an unconditional write can land late, over a newer one.
+ *
+ * Keys are 43 characters of `[A-Za-z0-9_-]`. Values are at most `maxBytes` long. Neither side keeps or changes a buffer of
+ * the other's after the call.
+ *
+ * `vishnu/testing` holds these rules as tests for any runner.
+ */
+export interface Backend {
+  /** The live entry, or undefined. */
+  read(key: string, now: number): Promise<Entry | undefined>
+
+  /** Stores a first entry; `exists` if a live one is there. An expired one is replaced. */
+  create(key: string, value: Uint8Array, deadline: number, now: number): Promise<Entry | 'exists'>
+
+  /** Replaces exactly the given version: `conflict` if another is there, `gone` if none. Never creates. */
+  replace(
+    key: string,
+    entry: Entry,
+    value: Uint8Array,
+    deadline: number,
+    now: number,
+  ): Promise<Entry | 'conflict' | 'gone'>
+
+  /**
+   * Moves the deadline of exactly the given version, which stays valid for a replace. `conflict` means that a newer write
+   * has set its own deadline: nothing is left to do.
+   */
+  touch(key: string, entry: Entry, deadline: number, now: number): Promise<'touched' | 'conflict' | 'gone'>
+
+  /** Removes the entry, whatever its version. Only for layouts that can't hold a tombstone. */
+  delete(key: string): Promise<void>
+
+  /** The longest value in bytes; unlimited if left out. */
+  readonly maxBytes?: number
+
+  /** Closes the connections that this backend opened itself. */
+  close?(): Promise<void>
+}

@@ -1,0 +1,108 @@
+import type { Backend, Entry } from '../backend.js'
+import { ConfigError, SessionError } from '../errors.js'
+
+export interface MemoryOptions {
+  /** How many sessions to hold. Default 100,000; beyond it, creating one throws `ERR_BACKEND_FULL`. */
+  maxEntries?: number
+}
+
+/**
+ * Sessions in this process's memory: for tests, development, and servers of one process that may forget on a restart.
+ *
+ * Makes room by dropping what has expired, never a live session: logging a visitor out to let another in would be worse
+ * than refusing, and an attacker could do it to everybody.
+ */
+export function memory(options: MemoryOptions = {}): Backend {
+  const { maxEntries = 100_000 } = options
+  if (!Number.isSafeInteger(maxEntries) || maxEntries < 1) {
+    throw new ConfigError('memory', [`maxEntries must be a whole number from 1, not ${String(maxEntries)}`])
+  }
+  return new MemoryBackend(maxEntries)
+}
+
+interface Kept {
+  value: Uint8Array
+  version: number
+  deadline: number
+}
+
+class MemoryBackend implements Backend {
+  readonly #entries = new Map<string, Kept>()
+  readonly #maxEntries: number
+  #lastVersion = 0
+  /** No entry expires before: until then a full memory need not be searched for expired ones. */
+  #nothingExpiresBefore = Infinity
+
+  constructor(maxEntries: number) {
+    this.#maxEntries = maxEntries
+  }
+
+  async read(key: string, now: number): Promise<Entry | undefined> {
+    const kept = this.#live(key, now)
+    return kept && { ...kept, value: kept.value.slice() }
+  }
+
+  async create(key: string, value: Uint8Array, deadline: number, now: number): Promise<Entry | 'exists'> {
+    if (this.#live(key, now)) return 'exists'
+    if (this.#entries.size >= this.#maxEntries) this.#dropExpired(now)
+    if (this.#entries.size >= this.#maxEntries) {
+      throw new SessionError(
+        'ERR_BACKEND_FULL',
+        `The memory backend holds ${this.#maxEntries} live sessions: raise maxEntries, or use a backend that is made for more`,
+      )
+    }
+    return this.#keep(key, value, deadline)
+  }
+
+  async replace(
+    key: string,
+    entry: Entry,
+    value: Uint8Array,
+    deadline: number,
+    now: number,
+  ): Promise<Entry | 'conflict' | 'gone'> {
+    const kept = this.#live(key, now)
+    if (!kept) return 'gone'
+    return kept.version === entry.version ? this.#keep(key, value, deadline) : 'conflict'
+  }
+
+  async touch(key: string, entry: Entry, deadline: number, now: number): Promise<'touched' | 'conflict' | 'gone'> {
+    const kept = this.#live(key, now)
+    if (!kept) return 'gone'
+    if (kept.version !== entry.version) return 'conflict'
+    this.#expireAt(kept, deadline)
+    return 'touched'
+  }
+
+  async delete(key: string): Promise<void> {
+    this.#entries.delete(key)
+  }
+
+  #keep(key: string, value: Uint8Array, deadline: number): Entry {
+    const kept = { value: value.slice(), version: ++this.#lastVersion, deadline }
+    this.#entries.set(key, kept)
+    this.#expireAt(kept, deadline)
+    return { value, version: kept.version, deadline }
+  }
+
+  #expireAt(kept: Kept, deadline: number): void {
+    kept.deadline = deadline
+    this.#nothingExpiresBefore = Math.min(this.#nothingExpiresBefore, deadline)
+  }
+
+  #live(key: string, now: number): Kept | undefined {
+    const kept = this.#entries.get(key)
+    if (kept && kept.deadline > now) return kept
+    if (kept) this.#entries.delete(key)
+    return undefined
+  }
+
+  #dropExpired(now: number): void {
+    if (now < this.#nothingExpiresBefore) return
+    this.#nothingExpiresBefore = Infinity
+    for (const [key, kept] of this.#entries) {
+      if (kept.deadline <= now) this.#entries.delete(key)
+      else this.#nothingExpiresBefore = Math.min(this.#nothingExpiresBefore, kept.deadline)
+    }
+  }
+}

@@ -1,0 +1,151 @@
+import { Buffer } from 'node:buffer'
+import { randomBytes } from 'node:crypto'
+import type { Backend, Entry } from '../backend.js'
+import { ConfigError } from '../errors.js'
+import { bindClient, type RedisClient, type RedisCommands } from './redis-client.js'
+import { connectRedis, type RedisConnection } from './redis-connection.js'
+
+export interface RedisOptions extends RedisConnection {
+  /** A client of `@redis/client` (or `redis`), `ioredis` or `iovalkey`. It stays yours to configure, connect and close. */
+  client?: RedisClient
+  /** Put in front of every key. Default `vishnu:`. */
+  prefix?: string
+}
+
+/*
+ * A value is `<22-character token><13-digit deadline>\n` and then the entry. The token names the version. All operations
+ * concern one key, so they work on a cluster; a read is one plain GET.
+ */
+const TOKEN_LENGTH = 22
+const DEADLINE_LENGTH = 13
+const HEAD_LENGTH = TOKEN_LENGTH + DEADLINE_LENGTH + 1
+const HEAD = /^[\w-]{22}\d{13}\n$/
+const MAX_VALUE_BYTES = 512 * 1024 * 1024
+
+/** How long Redis keeps what has expired: its clock need not agree with ours, which decides. */
+const SLACK_MS = 60_000
+
+/** What the scripts answer. */
+const DONE = 1
+const GONE = -1
+
+/**
+ * KEYS[1]; expected token or '' for none, now, new value, milliseconds to keep it.
+ * A client that sent the command again after a lost reply finds its own value there: that is success.
+ */
+const WRITE = `
+local head = redis.call('GETRANGE', KEYS[1], 0, 34)
+local token = string.sub(head, 1, 22)
+if token == string.sub(ARGV[3], 1, 22) then return 1 end
+local deadline = tonumber(string.sub(head, 23, 35))
+local live = deadline and deadline > tonumber(ARGV[2])
+if ARGV[1] == '' then
+  if live or (head ~= '' and not deadline) then return 0 end
+else
+  if not live then return -1 end
+  if token ~= ARGV[1] then return 0 end
+end
+redis.call('SET', KEYS[1], ARGV[3], 'PX', ARGV[4])
+return 1`
+
+/** KEYS[1]; expected token, now, new deadline in 13 digits, milliseconds to keep it. */
+const TOUCH = `
+local head = redis.call('GETRANGE', KEYS[1], 0, 34)
+local deadline = tonumber(string.sub(head, 23, 35))
+if not (deadline and deadline > tonumber(ARGV[2])) then return -1 end
+if string.sub(head, 1, 22) ~= ARGV[1] then return 0 end
+redis.call('SETRANGE', KEYS[1], 22, ARGV[3])
+redis.call('PEXPIRE', KEYS[1], ARGV[4])
+return 1`
+
+/**
+ * Sessions in Redis 6 or later, or Valkey. Without options: `localhost:6379`, database 0.
+ *
+ * Durability is the server's: with `appendfsync always` nothing acknowledged is lost in a crash, with `everysec` up to a
+ * second's worth of changes, log-outs among them. Give Redis the eviction policy `noeviction`, or it may log visitors out.
+ *
+ * @throws `ERR_CONFIG` for wrong options, `ERR_CLIENT_MISSING` if no client is given and none is installed.
+ */
+export function redis(options: RedisOptions = {}): Backend {
+  const { client, prefix = 'vishnu:', ...connection } = options
+  if (typeof prefix !== 'string') throw new ConfigError('redis', ['prefix must be a string'])
+  if (client === undefined) return new RedisBackend(connectRedis(connection), prefix)
+  if (Object.values(connection).some((value) => value !== undefined)) {
+    throw new ConfigError('redis', ['client is connected already: pass either client or where to connect, not both'])
+  }
+  return new RedisBackend(bindClient(client), prefix)
+}
+
+class RedisBackend implements Backend {
+  readonly maxBytes = MAX_VALUE_BYTES - HEAD_LENGTH
+  readonly #commands: RedisCommands
+  readonly #prefix: string
+
+  constructor(commands: RedisCommands, prefix: string) {
+    this.#commands = commands
+    this.#prefix = prefix
+  }
+
+  async read(key: string, now: number): Promise<Entry | undefined> {
+    const bytes = await this.#commands.get(this.#prefix + key)
+    if (bytes === undefined) return undefined
+    const head = bytes.toString('latin1', 0, HEAD_LENGTH)
+    // Not written by this backend. The core finds out that it is no record and leaves it alone.
+    if (!HEAD.test(head)) return { value: bytes }
+    const deadline = Number(head.slice(TOKEN_LENGTH))
+    if (deadline <= now) return undefined
+    return { value: bytes.subarray(HEAD_LENGTH), version: head.slice(0, TOKEN_LENGTH), deadline }
+  }
+
+  async create(key: string, value: Uint8Array, deadline: number, now: number): Promise<Entry | 'exists'> {
+    const entry = await this.#write(key, '', value, deadline, now)
+    return typeof entry === 'string' ? 'exists' : entry
+  }
+
+  async replace(
+    key: string,
+    entry: Entry,
+    value: Uint8Array,
+    deadline: number,
+    now: number,
+  ): Promise<Entry | 'conflict' | 'gone'> {
+    return this.#write(key, entry.version as string, value, deadline, now)
+  }
+
+  async touch(key: string, entry: Entry, deadline: number, now: number): Promise<'touched' | 'conflict' | 'gone'> {
+    const args = [entry.version as string, String(now), digits(deadline), timeToLive(deadline, now)]
+    const outcome = await this.#commands.run(TOUCH, this.#prefix + key, args)
+    return outcome === DONE ? 'touched' : outcome === GONE ? 'gone' : 'conflict'
+  }
+
+  async delete(key: string): Promise<void> {
+    await this.#commands.del(this.#prefix + key)
+  }
+
+  async close(): Promise<void> {
+    await this.#commands.close()
+  }
+
+  async #write(
+    key: string,
+    expected: string,
+    value: Uint8Array,
+    deadline: number,
+    now: number,
+  ): Promise<Entry | 'conflict' | 'gone'> {
+    const token = randomBytes(16).toString('base64url')
+    const bytes = Buffer.concat([Buffer.from(`${token}${digits(deadline)}\n`), value])
+    const args = [expected, String(now), bytes, timeToLive(deadline, now)]
+    const outcome = await this.#commands.run(WRITE, this.#prefix + key, args)
+    if (outcome === DONE) return { value, version: token, deadline }
+    return outcome === GONE ? 'gone' : 'conflict'
+  }
+}
+
+function digits(deadline: number): string {
+  return String(Math.trunc(deadline)).padStart(DEADLINE_LENGTH, '0')
+}
+
+function timeToLive(deadline: number, now: number): string {
+  return String(Math.max(1, Math.trunc(deadline - now)) + SLACK_MS)
+}

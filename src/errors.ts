@@ -1,0 +1,78 @@
+/**
+ * The codes are part of the public interface: they change only in a major version, the messages at any time.
+ *
+ * | code | thrown when |
+ * | --- | --- |
+ * | `ERR_CONFIG` | the options of `createSessions` or of a backend are wrong; `problems` lists every one of them |
+ * | `ERR_CLIENT_MISSING` | a backend's client library is not installed |
+ * | `ERR_NO_MIDDLEWARE` | `sessions.get(req)` for a request that no adapter of these sessions has seen |
+ * | `ERR_NO_REQUEST` | `getSession()` or `sessions.current()` outside a request |
+ * | `ERR_KEY`, `ERR_VALUE`, `ERR_TIMEOUT` | a key, a value or a timeout that can't be stored (a `TypeError`) |
+ * | `ERR_COMMITTED` | a change after the response's headers were sent |
+ * | `ERR_SESSION_GONE` | `save` or `update` on a session that was logged out, rotated away or expired meanwhile |
+ * | `ERR_TOO_LARGE` | the session exceeds what the backend can hold |
+ * | `ERR_COOKIE_TOO_LARGE` | the cookie would exceed 4096 bytes, which browsers drop without a word |
+ * | `ERR_BACKEND` | the backend failed, did not answer in time, or answered with another session's record |
+ * | `ERR_BACKEND_FULL` | the memory backend holds as many live sessions as it may |
+ * | `ERR_RECORD` | one stored value can't be read |
+ */
+export type SessionErrorCode =
+  | 'ERR_CONFIG'
+  | 'ERR_CLIENT_MISSING'
+  | 'ERR_NO_MIDDLEWARE'
+  | 'ERR_NO_REQUEST'
+  | 'ERR_KEY'
+  | 'ERR_VALUE'
+  | 'ERR_TIMEOUT'
+  | 'ERR_COMMITTED'
+  | 'ERR_SESSION_GONE'
+  | 'ERR_TOO_LARGE'
+  | 'ERR_COOKIE_TOO_LARGE'
+  | 'ERR_BACKEND'
+  | 'ERR_BACKEND_FULL'
+  | 'ERR_RECORD'
+
+/** The HTTP status of an error nobody caught: an outage is 503 so that clients and load balancers try again. */
+const statuses: Partial<Record<SessionErrorCode, number>> = {
+  ERR_BACKEND: 503,
+  ERR_BACKEND_FULL: 503,
+  ERR_SESSION_GONE: 409,
+}
+
+/** Every error of this library, but for wrong arguments, which are {@link SessionTypeError}s. */
+export class SessionError extends Error {
+  readonly code: SessionErrorCode
+  /** What the error should be answered with, under both names that frameworks look for. */
+  readonly status: number
+  readonly statusCode: number
+
+  constructor(code: SessionErrorCode, message: string, options?: ErrorOptions) {
+    super(message, options)
+    this.name = 'SessionError'
+    this.code = code
+    this.status = this.statusCode = statuses[code] ?? 500
+  }
+}
+
+/** Thrown at start, with all the problems at once. */
+export class ConfigError extends SessionError {
+  /** One sentence for each problem, saying what to change. */
+  readonly problems: readonly string[]
+
+  constructor(subject: string, problems: readonly string[]) {
+    super('ERR_CONFIG', `${subject}: ${problems.join('; ')}`)
+    this.name = 'ConfigError'
+    this.problems = problems
+  }
+}
+
+/** A key, value or timeout that can't be stored. Thrown by the call that passed it; nothing has changed. */
+export class SessionTypeError extends TypeError {
+  readonly code: SessionErrorCode
+
+  constructor(code: 'ERR_KEY' | 'ERR_VALUE' | 'ERR_TIMEOUT', message: string, options?: ErrorOptions) {
+    super(message, options)
+    this.name = 'SessionTypeError'
+    this.code = code
+  }
+}

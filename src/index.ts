@@ -1,0 +1,8 @@
+export { getSession } from './ambient.js'
+export type { Backend, Entry, Version } from './backend.js'
+export type { SessionsOptions } from './config.js'
+export { ConfigError, SessionError, type SessionErrorCode, SessionTypeError } from './errors.js'
+export type { EventListener, SessionEvent } from './events.js'
+export type { ReadHeader, ResponseHeaders } from './response-headers.js'
+export { type ReadonlyValue, type Session, type SessionData, TIMEOUT_SESSION } from './session.js'
+export { createSessions, type RequestFacts, type Sessions, type Visit } from './sessions.js'

@@ -1,0 +1,290 @@
+import { Buffer } from 'node:buffer'
+import type { Backend, Entry } from './backend.js'
+import { Budget } from './budget.js'
+import type { Settings } from './config.js'
+import { SessionError } from './errors.js'
+import type { Lifetime } from './lifetime.js'
+import type { StoredRecord, Tombstone } from './record.js'
+
+/** A session as it was last seen in the backend. */
+export interface Live {
+  readonly kind: 'live'
+  readonly key: string
+  readonly entry: Entry
+  readonly record: StoredRecord
+}
+
+/** What a key leads to. */
+export type Found =
+  | Live
+  /** Never stored, expired, or unreadable: nothing that could be written over. */
+  | { readonly kind: 'absent' }
+  /** Logged out, or rotated away to its successor. */
+  | { readonly kind: 'gone'; readonly tombstone: Tombstone }
+
+/** A session under an id that no cookie has carried yet. */
+export interface Created {
+  readonly id: string
+  readonly live: Live
+}
+
+/** What a write makes of the record it finds. Runs again on the newer record after a conflict. */
+export type Change = (record: StoredRecord) => StoredRecord
+
+/**
+ * How long a tombstone outlives its session: longer than any request that began before. A straggler that comes later
+ * still finds no record, and a replace never creates one.
+ */
+const TOMBSTONE_MS = 300_000
+/** A read is tried again after a passing fault, but not until the time is up: a long outage should be told quickly. */
+const READ_ATTEMPTS = 3
+
+/**
+ * A record's life against a backend: every write is conditional on the version it builds on, is repeated on top of what
+ * another request wrote meanwhile, and, where the reply was lost, finds out by its stamp whether it was applied.
+ */
+export class RecordStore {
+  readonly #settings: Settings
+  readonly #backend: Backend
+  readonly #lifetime: Lifetime
+
+  constructor(settings: Settings, lifetime: Lifetime) {
+    this.#settings = settings
+    this.#backend = settings.backend
+    this.#lifetime = lifetime
+  }
+
+  budget(): Budget {
+    return new Budget(this.#settings.backendTimeout)
+  }
+
+  async load(key: string, budget: Budget): Promise<Found> {
+    const { dialect, report } = this.#settings
+    const entry = await this.#read(key, budget)
+    if (entry === undefined) return { kind: 'absent' }
+    const atRest = dialect.decode(key, entry.value)
+    switch (atRest.kind) {
+      case 'session': {
+        const { record } = atRest
+        return this.#lifetime.isOver(record.header) ? { kind: 'absent' } : { kind: 'live', key, entry, record }
+      }
+      case 'tombstone':
+        return { kind: 'gone', tombstone: atRest.tombstone }
+      case 'corrupt':
+        report('corrupt', `A stored session can't be read: ${atRest.reason}. It is left as it is.`)
+        return { kind: 'absent' }
+      case 'foreign':
+        throw this.#outage(new SessionError('ERR_BACKEND', "The backend answered with another session's record"))
+    }
+  }
+
+  /** Stores a new session under a new id. The id is returned only once the record is known to be there. */
+  async create(initial: StoredRecord, budget: Budget): Promise<Created> {
+    const { dialect, now } = this.#settings
+    for (let attempt = 0; ; attempt++) {
+      const id = dialect.newId()
+      const key = dialect.key(id)
+      const record = this.#stamped(initial)
+      const bytes = this.#encode(key, record)
+      const outcome = await this.#attempt(budget, () =>
+        this.#backend.create(key, bytes, this.#lifetime.deadline(record.header), now()),
+      )
+      if (isEntry(outcome)) return { id, live: { kind: 'live', key, entry: outcome, record } }
+      // The reply was lost, or a client sent the command twice. If it can't be confirmed it may still arrive later: under
+      // an id that nobody holds.
+      const found = await this.load(key, budget)
+      if (found.kind === 'live' && found.record.header.stamp === record.header.stamp) return { id, live: found }
+      await budget.pause(attempt)
+    }
+  }
+
+  /**
+   * Changes a session, on top of whatever other requests have made of it. Resolves to 'gone' if it ended meanwhile.
+   *
+   * @param repeatable Whether applying the change twice is harmless. If not, a write whose outcome can't be found out
+   *   rejects with `ERR_BACKEND` instead of being tried again.
+   */
+  async replace(live: Live, change: Change, repeatable: boolean, budget: Budget): Promise<Live | 'gone'> {
+    const { now } = this.#settings
+    const stamp = this.#newStamp()
+    let base = await this.#writable(live, budget)
+    let lostReply: Failure | undefined
+    for (let attempt = 0; ; attempt++) {
+      if (base.kind !== 'live') return 'gone'
+      const { key, entry } = base
+      const record = this.#stamped(change(base.record), stamp)
+      const bytes = this.#encode(key, record)
+      const outcome = await this.#attempt(budget, () =>
+        this.#backend.replace(key, entry, bytes, this.#lifetime.deadline(record.header), now()),
+      )
+      if (isEntry(outcome)) return { kind: 'live', key, entry: outcome, record }
+      if (outcome === 'gone') return 'gone'
+      if (outcome === 'conflict') this.#reportConflict(record)
+      else lostReply = outcome
+
+      if (attempt > 0) await budget.pause(attempt)
+      const found = await this.load(key, budget)
+      if (found.kind === 'live') {
+        if (found.record.header.stamp === stamp) return found
+        // Someone else wrote since: perhaps on top of ours, perhaps instead of it.
+        const isUnchanged = found.record.header.stamp === base.record.header.stamp
+        if (lostReply && !isUnchanged && !repeatable) throw this.#outage(lostReply.failure)
+      }
+      base = found
+    }
+  }
+
+  /**
+   * Moves a session to a new id. The new record exists before the old one becomes a tombstone by compare-and-set, so
+   * that a crash at any step leaves the old id without what the new one was given.
+   */
+  async rotate(live: Live, change: Change, budget: Budget): Promise<Created | 'gone'> {
+    let created = await this.create(change(live.record), budget)
+    const keepUp = async (newer: Live): Promise<void> => {
+      // Another request stored something under the old id and was told so: it has to come along.
+      const updated = await this.replace(created.live, () => change(newer.record), true, budget)
+      if (updated === 'gone') throw new SessionError('ERR_BACKEND', 'The backend lost a session that was just stored')
+      created = { id: created.id, live: updated }
+    }
+    const end = await this.#retire(live, created.live.key, budget, keepUp)
+    if (end === 'retired') return created
+    // Nobody holds the new id. Should the backend fail here, the record expires unread.
+    await this.terminate(created.live, budget).catch(() => undefined)
+    return 'gone'
+  }
+
+  /** Ends a session for good, and what it became if another request rotated it meanwhile. */
+  async terminate(found: Found, budget: Budget): Promise<void> {
+    for (;;) {
+      if (found.kind === 'absent') return
+      if (found.kind === 'gone') {
+        const { successor } = found.tombstone
+        if (successor === undefined) return
+        found = await this.load(successor, budget)
+        continue
+      }
+      const end = await this.#retire(found, undefined, budget)
+      if (end === 'retired') return
+      found = end
+    }
+  }
+
+  /** Moves a session's end after a use of it. */
+  async touch(live: Live, budget: Budget): Promise<Live | 'conflict' | 'gone'> {
+    const { now } = this.#settings
+    const base = await this.#writable(live, budget)
+    if (base.kind !== 'live') return 'gone'
+    const deadline = this.#lifetime.deadline(base.record.header)
+    const outcome = await this.#attempt(budget, () => this.#backend.touch(base.key, base.entry, deadline, now()))
+    if (outcome === 'touched') return { ...base, entry: { ...base.entry, deadline } }
+    if (typeof outcome === 'string') return outcome
+    throw this.#outage(outcome.failure)
+  }
+
+  /**
+   * Replaces a session by a tombstone. If another request changed it meanwhile, `keepUp` gets the newer state before the
+   * next try. Resolves to what is there instead if the session has ended already.
+   */
+  async #retire(
+    live: Live,
+    successor: string | undefined,
+    budget: Budget,
+    keepUp?: (newer: Live) => Promise<void>,
+  ): Promise<'retired' | Exclude<Found, Live>> {
+    const { dialect, now } = this.#settings
+    const { key } = live
+    const stamp = this.#newStamp()
+    const bytes = dialect.encodeTombstone(key, { stamp, successor })
+    let base = await this.#writable(live, budget)
+    for (let attempt = 0; ; attempt++) {
+      if (base.kind !== 'live') return base
+      const { entry, record } = base
+      const outcome = await this.#attempt(budget, () =>
+        this.#backend.replace(key, entry, bytes, now() + TOMBSTONE_MS, now()),
+      )
+      if (isEntry(outcome)) return 'retired'
+      if (outcome === 'gone') return { kind: 'absent' }
+      if (outcome === 'conflict') this.#reportConflict(record)
+
+      if (attempt > 0) await budget.pause(attempt)
+      const found = await this.load(key, budget)
+      if (found.kind === 'gone' && found.tombstone.stamp === stamp) return 'retired'
+      if (found.kind === 'live' && found.record.header.stamp !== record.header.stamp) await keepUp?.(found)
+      base = found
+    }
+  }
+
+  /** A backend whose writes don't tell the new version has to be asked for it before the next write. */
+  async #writable(live: Live, budget: Budget): Promise<Found> {
+    return live.entry.version === undefined ? this.load(live.key, budget) : live
+  }
+
+  async #read(key: string, budget: Budget): Promise<Entry | undefined> {
+    for (let attempt = 1; ; attempt++) {
+      const outcome = await this.#attempt(budget, () => this.#backend.read(key, this.#settings.now()))
+      if (!isFailure(outcome)) return outcome
+      if (attempt === READ_ATTEMPTS || budget.spent) throw this.#outage(outcome.failure)
+      await budget.pause(attempt * 2)
+    }
+  }
+
+  /** The call's outcome, or what made it fail: a failed write may have been applied, so failing is an outcome too. */
+  async #attempt<T>(budget: Budget, call: () => Promise<T>): Promise<T | Failure> {
+    try {
+      return await budget.run(call)
+    } catch (error) {
+      // The time is up, or the backend says for sure that it did not and will not do it.
+      if (error instanceof SessionError || budget.spent) throw this.#outage(error)
+      return { failure: error }
+    }
+  }
+
+  #outage(cause: unknown): SessionError {
+    const error =
+      cause instanceof SessionError
+        ? cause
+        : new SessionError('ERR_BACKEND', `The session backend failed: ${messageOf(cause)}`, { cause })
+    this.#settings.report('backendError', error.message, { cause: error })
+    return error
+  }
+
+  #reportConflict({ header }: StoredRecord): void {
+    this.#settings.report('conflict', 'Another request changed the session at the same time; both changes are kept.', {
+      publicId: header.publicId,
+    })
+  }
+
+  #encode(key: string, record: StoredRecord): Uint8Array {
+    const bytes = this.#settings.dialect.encode(key, record)
+    const { maxBytes = Infinity } = this.#backend
+    if (bytes.length <= maxBytes) return bytes
+    throw new SessionError(
+      'ERR_TOO_LARGE',
+      `The session would have ${bytes.length} bytes, and this backend holds ${maxBytes}: keep large data elsewhere and its id in the session`,
+    )
+  }
+
+  #stamped({ header, values }: StoredRecord, stamp = this.#newStamp()): StoredRecord {
+    return { header: { ...header, stamp }, values }
+  }
+
+  #newStamp(): string {
+    return Buffer.from(this.#settings.random(12)).toString('base64url')
+  }
+}
+
+interface Failure {
+  readonly failure: unknown
+}
+
+function isFailure(outcome: Entry | Failure | undefined): outcome is Failure {
+  return outcome !== undefined && 'failure' in outcome
+}
+
+function isEntry(outcome: Entry | string | Failure): outcome is Entry {
+  return typeof outcome === 'object' && 'value' in outcome
+}
+
+function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error)
+}

@@ -1,0 +1,423 @@
+import { Buffer } from 'node:buffer'
+import { currentVisit, runWith } from './ambient.js'
+import type { Budget } from './budget.js'
+import { checkOptions, type SessionsOptions, type Settings } from './config.js'
+import { clearCookie, findCookies, setCookie } from './cookie.js'
+import type { OpenedCookie } from './dialect.js'
+import { SessionError, SessionTypeError } from './errors.js'
+import { Lifetime } from './lifetime.js'
+import { applyChanges, Changes, type EncodedValue, type StoredRecord } from './record.js'
+import { type Created, type Found, type Live, RecordStore } from './record-store.js'
+import { type ReadHeader, type ResponseHeaders, responseHeaders } from './response-headers.js'
+import { Session, type SessionData, SessionState } from './session.js'
+
+/*
+ * READ FIRST. The journey of a request:
+ *
+ *     Cookie header → open (no I/O, no crypto) → Visit → handler
+ *       → [only when the handler asks] visit.session(): seal → id → backend → record → Session
+ *       → commit: nothing | touch | replace | create | rotate
+ *       → Set-Cookie, Vary, Cache-Control → and only then the response's first byte
+ */
+
+/** Makes sessions of your data's type. Throws `ERR_CONFIG`, listing every problem, if an option is wrong. */
+export function createSessions<Data extends object = SessionData>(options: SessionsOptions): Sessions<Data> {
+  return new Sessions<Data>(checkOptions(options))
+}
+
+/** What an adapter knows of a request besides its cookies. */
+export interface RequestFacts {
+  /** Called when the handler first asks for the session: from then on the response must wait for the commit. */
+  onUse?: () => void
+  /** Whether the connection is certainly not HTTPS and not local either. */
+  isPlainHttp?: () => boolean
+}
+
+/** The sessions of an application: made once by `createSessions`, shared by all its requests. */
+export class Sessions<Data extends object = SessionData> {
+  readonly #core: Core
+  readonly #visits = new WeakMap<object, Visit<Data>>()
+
+  /** Use `createSessions`, which checks the options. */
+  constructor(settings: Settings) {
+    const lifetime = new Lifetime(settings)
+    this.#core = { settings, lifetime, records: new RecordStore(settings, lifetime) }
+  }
+
+  /**
+   * The session of a request.
+   *
+   * @throws `ERR_NO_MIDDLEWARE` if no adapter of these sessions has seen the request.
+   * @throws `ERR_BACKEND` (status 503) if the session can't be read. It is not a logged-out visitor.
+   */
+  async get(request: object): Promise<Session<Data>> {
+    const visit = this.#visits.get(request)
+    if (visit) return visit.session()
+    throw new SessionError(
+      'ERR_NO_MIDDLEWARE',
+      'sessions.get() got a request that the session middleware has not seen: mount it before this handler',
+    )
+  }
+
+  /** The session of the request that is being handled, wherever in the code that is. Rejects `ERR_NO_REQUEST` elsewhere. */
+  async current(): Promise<Session<Data>> {
+    return (currentVisit(this) as Visit<Data>).session()
+  }
+
+  /** For adapters: begins a request. Does nothing yet but remember its cookies. */
+  open(cookieHeader: string | undefined, facts: RequestFacts = {}): Visit<Data> {
+    return new Visit<Data>(this.#core, cookieHeader, facts)
+  }
+
+  /** For adapters: lets `get` find the visit by the framework's request object. */
+  bind(request: object, visit: Visit<Data>): void {
+    this.#visits.set(request, visit)
+  }
+
+  /** For adapters: whether an outer adapter of the same sessions has this request already. */
+  isBound(request: object): boolean {
+    return this.#visits.has(request)
+  }
+
+  /** For adapters: runs the handler so that `current()` and `getSession()` find the visit, there and in all it awaits. */
+  run<T>(visit: Visit<Data>, handler: () => T): T {
+    return runWith(this, visit, handler)
+  }
+
+  /**
+   * For adapters: stores what is to be stored and resolves to the headers the response needs, before its first byte.
+   *
+   * @throws `ERR_BACKEND` if it could not be stored: the response must not leave as it is.
+   */
+  async commit(visit: Visit<Data>, header: ReadHeader): Promise<ResponseHeaders> {
+    if (!visit.consulted) return { set: [], append: [] }
+    const cookie = await visit.commit()
+    return responseHeaders(cookie, header, this.#core.settings.report)
+  }
+
+  /** Closes the connections that the backend opened itself. */
+  async close(): Promise<void> {
+    await this.#core.settings.backend.close?.()
+  }
+}
+
+interface Core {
+  readonly settings: Settings
+  readonly lifetime: Lifetime
+  readonly records: RecordStore
+}
+
+/** One request on its way: which cookie it brought, what was found behind it, and what became of it. */
+export class Visit<Data extends object = SessionData> {
+  readonly #core: Core
+  readonly #cookieHeader: string | undefined
+  readonly #facts: RequestFacts
+  readonly #state: SessionState
+  readonly #session: Session<Data>
+
+  #loading: Promise<Session<Data>> | undefined
+  #loaded = false
+  #lastVerb: Promise<unknown> = Promise.resolve()
+  #cookieIsSettled = false
+
+  #broughtCookie = false
+  #cookie: OpenedCookie | undefined
+  #id: string | undefined
+  #found: Found = { kind: 'absent' }
+
+  /** Done by this request; each is a reason for a Set-Cookie of its own. */
+  readonly #done = { issued: false, confirmed: false, retimed: false, terminated: false }
+
+  consulted = false
+
+  constructor(core: Core, cookieHeader: string | undefined, facts: RequestFacts) {
+    this.#core = core
+    this.#cookieHeader = cookieHeader
+    this.#facts = facts
+    this.#state = new SessionState(() => Buffer.from(core.settings.random(9)).toString('base64url'))
+    const verbs = {
+      save: () => this.#inTurn(() => this.#save()),
+      update: (key: string, change: (current: unknown) => unknown) => this.#inTurn(() => this.#update(key, change)),
+      terminate: () => this.#inTurn(() => this.#terminate()),
+    }
+    this.#session = new Session<Data>(this.#state, core.settings.dialect, verbs, core.settings)
+  }
+
+  /** Reads the session when first asked, and no more than once, unless that failed. */
+  session(): Promise<Session<Data>> {
+    if (!this.consulted) this.#facts.onUse?.()
+    this.consulted = true
+    this.#loading ??= this.#load().catch((error: unknown) => {
+      this.#loading = undefined
+      throw error
+    })
+    return this.#loading
+  }
+
+  async #load(): Promise<Session<Data>> {
+    const { settings, records } = this.#core
+    this.#cookie = this.#openCookie()
+    if (this.#cookie) {
+      const { id } = this.#cookie
+      const found = await records.load(settings.dialect.key(id), records.budget())
+      this.#found = found
+      if (found.kind === 'gone') this.#state.ended('gone')
+      if (found.kind === 'live') {
+        this.#id = id
+        this.#state.stored(found.record)
+      }
+    }
+    this.#loaded = true
+    return this.#session
+  }
+
+  /** The first cookie of our name whose seal opens. A planted one, before or behind it, changes nothing. */
+  #openCookie(): OpenedCookie | undefined {
+    const { cookie, dialect, report } = this.#core.settings
+    const texts = findCookies(this.#cookieHeader, cookie.name)
+    const opened = texts.map((text) => dialect.open(text)).filter((candidate) => candidate !== undefined)
+    this.#broughtCookie = texts.length > 0
+    if (opened.length < texts.length) report('rejectedCookie', 'A session cookie was not sealed by us, or was damaged.')
+    if (opened.some(({ id }) => id !== opened[0]?.id)) {
+      report('duplicateCookie', 'A request carried two different valid session cookies; the first one counts.')
+    }
+    return opened[0]
+  }
+
+  /** For adapters: the headers left before anybody asked for the session. It can be read, and no cookie will follow. */
+  headersAreSent(): void {
+    this.#state.committed = true
+    this.#cookieIsSettled = true
+  }
+
+  /**
+   * Stores what the handler left to be stored, then decides on the cookie, which thus never speaks of a session that is
+   * not stored. From here on the session can't be changed, since the headers are about to leave.
+   */
+  async commit(): Promise<string | undefined> {
+    await this.#loading?.catch(() => undefined)
+    this.#state.committed = true
+    return this.#inTurn(async () => {
+      try {
+        // Not loaded: the backend was down, and the handler has chosen how to answer. Nothing was changed.
+        if (this.#loaded) await this.#storeAtCommit()
+      } finally {
+        this.#cookieIsSettled = true
+        this.#state.changes.reset()
+      }
+      return this.#responseCookie()
+    })
+  }
+
+  async #storeAtCommit(): Promise<void> {
+    const { settings, records } = this.#core
+    const { changes, phase, rotation } = this.#state
+    const isLost = phase === 'gone' && !changes.isEmpty
+    if (isLost) return this.#reportGone()
+    if (!settings.autoSave && (phase === 'new' ? changes.setsValues : !changes.isEmpty)) {
+      settings.report('unsaved', 'Session changes were dropped: call session.save(), or turn autoSave on.')
+    }
+
+    const toStore = settings.autoSave ? changes.copy() : new Changes()
+    const budget = records.budget()
+    if (rotation || !toStore.isEmpty) {
+      const outcome = await this.#store(toStore, budget)
+      if (outcome === 'gone') this.#reportGone()
+    } else if (this.#live) {
+      await this.#touch(this.#live, budget)
+    }
+  }
+
+  async #save(): Promise<void> {
+    const outcome = await this.#store(this.#state.changes.copy(), this.#core.records.budget())
+    if (outcome === 'gone') throw this.#goneError()
+  }
+
+  async #store(changes: Changes, budget: Budget): Promise<'stored' | 'gone'> {
+    const { records, lifetime } = this.#core
+    const state = this.#state
+    if (state.phase === 'gone') return 'gone'
+
+    const live = this.#live
+    if (!live) {
+      // Nothing is kept of a visitor until there is something to keep.
+      if (!changes.setsValues) return 'stored'
+      this.#assertCookieCanFollow()
+      this.#issue(await records.create(this.#newRecord(changes), budget))
+    } else if (state.rotation) {
+      this.#assertCookieCanFollow()
+      const { authenticated } = state.rotation
+      const restart = authenticated ? { absolute: lifetime.absoluteDeadline() } : {}
+      const rotate = (record: StoredRecord): StoredRecord => {
+        const { header, values } = applyChanges(record, changes)
+        return { header: { ...header, ...restart }, values }
+      }
+      const created = await records.rotate(live, rotate, budget)
+      if (created === 'gone') return this.#lose()
+      this.#issue(created)
+    } else if (!changes.isEmpty) {
+      const changed = await records.replace(live, (record) => applyChanges(record, changes), true, budget)
+      if (changed === 'gone') return this.#lose()
+      this.#confirm(changed)
+    }
+    state.rotation = undefined
+    state.changes.settle(changes)
+    if (changes.timeout !== undefined) this.#done.retimed = true
+    return 'stored'
+  }
+
+  async #update(key: string, change: (current: unknown) => unknown): Promise<unknown> {
+    const { dialect } = this.#core.settings
+    const { records } = this.#core
+    const state = this.#state
+    if (state.phase === 'gone') throw this.#goneError()
+
+    const pending = state.changes.copy()
+    const changes = new Changes()
+    let stored: EncodedValue = ''
+    const apply = (record: StoredRecord): StoredRecord => {
+      // The request sees its own changes of this key, and they are stored along; all its others stay where they are.
+      const encoded = pending.covers(key) ? pending.encoded(key) : record.values.get(key)
+      const value = change(encoded === undefined ? undefined : dialect.decodeValue(key, encoded))
+      if (isThenable(value)) {
+        throw new SessionTypeError('ERR_VALUE', 'update() takes a synchronous function: what it awaits, await before')
+      }
+      stored = dialect.encodeValue(key, value)
+      changes.entries.set(key, stored)
+      return applyChanges(record, changes)
+    }
+
+    const budget = records.budget()
+    if (this.#live) {
+      const changed = await records.replace(this.#live, apply, false, budget)
+      if (changed === 'gone') {
+        this.#lose()
+        throw this.#goneError()
+      }
+      this.#confirm(changed)
+    } else {
+      this.#assertCookieCanFollow()
+      this.#issue(await records.create(apply(this.#newRecord(new Changes())), budget))
+    }
+    if (pending.entries.has(key) && state.changes.entries.get(key) === pending.entries.get(key)) {
+      state.changes.entries.delete(key)
+    }
+    if (state.changes.spared === pending.spared) state.changes.spared?.add(key)
+    return dialect.decodeValue(key, stored)
+  }
+
+  async #terminate(): Promise<void> {
+    const { records } = this.#core
+    await records.terminate(this.#found, records.budget())
+    this.#found = { kind: 'absent' }
+    this.#id = undefined
+    this.#state.ended('new')
+    this.#state.changes.reset()
+    this.#state.rotation = undefined
+    this.#done.terminated = true
+  }
+
+  /** The one write that reading may cause. If it fails the session ends a little earlier: no reason to fail the request. */
+  async #touch(live: Live, budget: Budget): Promise<void> {
+    const { records, lifetime } = this.#core
+    if (!this.#cookie?.stale && !lifetime.touchIsDue(live.record.header, live.entry.deadline ?? 0)) return
+    const outcome = await records.touch(live, budget).catch(() => undefined)
+    if (outcome === 'gone') {
+      this.#lose()
+      this.#reportGone()
+    } else if (typeof outcome === 'object') {
+      this.#confirm(outcome)
+    }
+  }
+
+  /** At most one cookie, and only for what this request did: a late answer must not overwrite a newer one's cookie. */
+  #responseCookie(): string | undefined {
+    const { settings, lifetime } = this.#core
+    const { cookie, dialect, now } = settings
+    if (!this.#live || this.#id === undefined) {
+      return this.#done.terminated && this.#broughtCookie ? clearCookie(cookie) : undefined
+    }
+    const { header } = this.#live.record
+    if (!this.#cookieIsDue(header)) return undefined
+    if (cookie.secure && this.#facts.isPlainHttp?.()) {
+      settings.report(
+        'insecure',
+        'A secure session cookie was sent over plain HTTP, where browsers drop it: serve HTTPS, have the proxy send X-Forwarded-Proto, or set secure: false.',
+      )
+    }
+    const seconds = lifetime.cookieSeconds(header)
+    const expires = seconds === undefined ? 0 : Math.floor(now() / 1000) + seconds
+    return setCookie(cookie, dialect.seal(this.#id, expires), seconds, now())
+  }
+
+  #cookieIsDue(header: StoredRecord['header']): boolean {
+    if (this.#done.issued || this.#done.retimed) return true
+    if (!this.#done.confirmed || !this.#cookie) return false
+    const { stale, expires } = this.#cookie
+    return stale || expires === undefined || this.#core.lifetime.cookieIsDue(header, expires)
+  }
+
+  #newRecord(changes: Changes): StoredRecord {
+    const { settings, lifetime } = this.#core
+    const header = {
+      stamp: '',
+      created: settings.now(),
+      absolute: lifetime.absoluteDeadline(),
+      timeout: changes.timeout,
+      publicId: this.#state.publicId,
+    }
+    return { header, values: settings.dialect.noValues.with(changes) }
+  }
+
+  #issue({ id, live }: Created): void {
+    this.#id = id
+    this.#done.issued = true
+    this.#confirm(live)
+  }
+
+  #confirm(live: Live): void {
+    this.#found = live
+    this.#state.stored(live.record)
+    this.#done.confirmed = true
+  }
+
+  /** The stored session, unless this request has ended it or found out that another did. */
+  get #live(): Live | undefined {
+    return this.#state.phase === 'live' && this.#found.kind === 'live' ? this.#found : undefined
+  }
+
+  #lose(): 'gone' {
+    this.#state.ended('gone')
+    return 'gone'
+  }
+
+  #goneError(): SessionError {
+    return new SessionError(
+      'ERR_SESSION_GONE',
+      'The session was logged out, rotated or expired while this request ran; nothing was stored. regenerate() begins a new one',
+    )
+  }
+
+  #reportGone(): void {
+    this.#core.settings.report('gone', 'A session ended while a request was changing it; the changes were dropped.')
+  }
+
+  #assertCookieCanFollow(): void {
+    if (!this.#cookieIsSettled) return
+    throw new SessionError(
+      'ERR_COMMITTED',
+      "A new session can't begin here: the response's headers were sent, and with them the last chance to set its cookie",
+    )
+  }
+
+  /** One verb after the other: a request does not compete with itself, and the commit sees the outcome of all of them. */
+  #inTurn<T>(verb: () => Promise<T>): Promise<T> {
+    const turn = this.#lastVerb.then(verb)
+    this.#lastVerb = turn.catch(() => undefined)
+    return turn
+  }
+}
+
+function isThenable(value: unknown): boolean {
+  return typeof (value as { then?: unknown } | null | undefined)?.then === 'function'
+}

@@ -1,0 +1,125 @@
+import { spawn, type ChildProcess } from 'node:child_process'
+import { once } from 'node:events'
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { freePort } from './free-port.js'
+import { redisCommand } from './redis-command.js'
+
+export interface RedisOptions {
+  /** Further arguments, such as `['--maxmemory', '2mb']`. */
+  args?: readonly string[]
+  /** Turns the append-only file on. Without it the server keeps nothing on disk. */
+  appendfsync?: 'always' | 'everysec'
+  port?: number
+  /** A folder of the caller's, which `stop` leaves alone. Default: a temporary one, which `stop` removes. */
+  dir?: string
+}
+
+export interface RedisServer {
+  readonly port: number
+  readonly dir: string
+  /** Ends the process without warning, as a crash would. */
+  readonly kill9: () => Promise<void>
+  /** Starts it again on the same port and folder, after stopping it in good order if it still runs. */
+  readonly restart: () => Promise<void>
+  /** Freezes the process: connections stay open, nothing answers. */
+  readonly pause: () => void
+  readonly resume: () => void
+  readonly stop: () => Promise<void>
+  /** Sends one command over a fresh connection; the reply as text, '(nil)' for no value. */
+  readonly command: (...args: string[]) => Promise<string>
+}
+
+/** Starts a real redis-server of its own on a loopback port; resolves when it answers. */
+export async function startRedis(options: RedisOptions = {}): Promise<RedisServer> {
+  const dir = options.dir ?? (await mkdtemp(join(tmpdir(), 'vishnu-redis-')))
+  let port = options.port ?? (await freePort())
+  let running = await launch(port, dir, options).catch(async (error: unknown) => {
+    if (options.port !== undefined) throw error
+    // Somebody else may have taken the port between the probe and the start.
+    port = await freePort()
+    return launch(port, dir, options)
+  })
+
+  return {
+    port,
+    dir,
+    kill9: () => end(running, 'SIGKILL'),
+    restart: async () => {
+      await end(running, 'SIGTERM')
+      running = await launch(port, dir, options)
+    },
+    pause: () => void running.kill('SIGSTOP'),
+    resume: () => void running.kill('SIGCONT'),
+    stop: async () => {
+      await end(running, 'SIGTERM')
+      if (options.dir === undefined) await rm(dir, { recursive: true, force: true })
+    },
+    command: (...args) => redisCommand(port, args),
+  }
+}
+
+async function launch(port: number, dir: string, options: RedisOptions): Promise<ChildProcess> {
+  const persistence = options.appendfsync === undefined ? ['no'] : ['yes', '--appendfsync', options.appendfsync]
+  const settings = { '--port': String(port), '--bind': '127.0.0.1', '--dir': dir, '--save': '' }
+  const args = [...Object.entries(settings).flat(), '--appendonly', ...persistence, ...(options.args ?? [])]
+  const child = spawn('redis-server', args, { stdio: ['ignore', 'pipe', 'pipe'] })
+  let output = ''
+  child.stdout.on('data', (chunk) => (output += String(chunk)))
+  child.stderr.on('data', (chunk) => (output += String(chunk)))
+  // Without a listener, a missing redis-server would end the whole test run.
+  child.on('error', (error) => (output += error.message))
+  endWithThisProcess(child, options.dir === undefined ? dir : '')
+
+  for (let attempt = 0; attempt < 500; attempt++) {
+    if (child.pid === undefined || hasEnded(child)) break
+    if (await answers(port, child.pid)) return child
+    await sleep(20)
+  }
+  await end(child, 'SIGKILL')
+  throw new Error(`redis-server did not start on port ${port}:\n${output}`)
+}
+
+/** Asks for the process id too, since another server on the same port would answer PING just as well. */
+async function answers(port: number, pid: number): Promise<boolean> {
+  try {
+    const pong = await redisCommand(port, ['PING'])
+    const info = await redisCommand(port, ['INFO', 'server'])
+    return pong === 'PONG' && info.includes(`process_id:${pid}\r\n`)
+  } catch {
+    return false
+  }
+}
+
+async function end(child: ChildProcess, signal: 'SIGTERM' | 'SIGKILL'): Promise<void> {
+  if (child.pid === undefined || hasEnded(child)) return
+  const ended = once(child, 'exit')
+  child.kill(signal)
+  // A paused process keeps SIGTERM waiting.
+  child.kill('SIGCONT')
+  await ended
+}
+
+function hasEnded(child: ChildProcess): boolean {
+  return child.exitCode !== null || child.signalCode !== null
+}
+
+/**
+ * Leaves no server behind, even when the test process is killed: a small shell waits on a pipe from this process, which
+ * the system closes however this process ends.
+ */
+function endWithThisProcess(child: ChildProcess, temporaryFolder: string): void {
+  if (child.pid === undefined) return
+  const script = 'read -r line; kill -9 "$1"; [ -z "$2" ] || rm -rf -- "$2"'
+  const watchdog = spawn('sh', ['-c', script, 'sh', String(child.pid), temporaryFolder], {
+    stdio: ['pipe', 'ignore', 'ignore'],
+    // Ctrl-C goes to the whole process group and must not reach the watchdog first.
+    detached: true,
+  })
+  // The process id may belong to somebody else later.
+  child.on('exit', () => watchdog.kill('SIGKILL'))
+  watchdog.unref()
+  child.unref()
+}
