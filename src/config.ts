@@ -109,7 +109,7 @@ export function checkOptions(options: SessionsOptions): Settings {
   }
   checkCombinations(cookie, problems)
 
-  const now = read.function('clock', Date.now)
+  const clock = read.function('clock', Date.now)
   const random = read.function('random', pooledRandom())
   const backend = read.backend('backend')
   const settings = {
@@ -122,6 +122,8 @@ export function checkOptions(options: SessionsOptions): Settings {
     report: createReporter(read.function('onEvent', undefined)),
   }
   read.refuseUnknown()
+  if (problems.length === 0 && random(1).length !== 1)
+    problems.push('random must return as many bytes as it is asked for')
   if (problems.length > 0) throw new ConfigError('createSessions', problems)
 
   const dialect = nativeDialect({ secrets, encryptKeys, cookieName: cookie.name, random })
@@ -131,7 +133,8 @@ export function checkOptions(options: SessionsOptions): Settings {
       `cookieName is too long: the cookie would have ${bytes} bytes, and browsers drop one of more than ${MAX_COOKIE_BYTES}`,
     ])
   }
-  return { ...settings, backend, dialect, cookie, now, random }
+  // A clock with fractions, such as performance.now(), is fine: deadlines are whole milliseconds.
+  return { ...settings, backend, dialect, cookie, random, now: () => Math.trunc(clock()) }
 }
 
 /** A token (RFC 9110, section 5.6.2). */

@@ -11,7 +11,6 @@
  * | `ERR_COMMITTED` | a change after the response's headers were sent |
  * | `ERR_SESSION_GONE` | `save` or `update` on a session that was logged out, rotated away or expired meanwhile |
  * | `ERR_TOO_LARGE` | the session exceeds what the backend can hold |
- * | `ERR_COOKIE_TOO_LARGE` | the cookie would exceed 4096 bytes, which browsers drop without a word |
  * | `ERR_BACKEND` | the backend failed, did not answer in time, or answered with another session's record |
  * | `ERR_BACKEND_FULL` | the memory backend holds as many live sessions as it may |
  * | `ERR_RECORD` | one stored value can't be read |
@@ -27,7 +26,6 @@ export type SessionErrorCode =
   | 'ERR_COMMITTED'
   | 'ERR_SESSION_GONE'
   | 'ERR_TOO_LARGE'
-  | 'ERR_COOKIE_TOO_LARGE'
   | 'ERR_BACKEND'
   | 'ERR_BACKEND_FULL'
   | 'ERR_RECORD'

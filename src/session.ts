@@ -3,9 +3,6 @@ import { isTimeout, MAX_TIMEOUT_SECONDS } from './config.js'
 import { SessionError, SessionTypeError } from './errors.js'
 import { Changes, DELETED, type EncodedValue, type StoredRecord } from './record.js'
 
-/** Node's `util.inspect.custom`, which other runtimes honour too. */
-const inspect: unique symbol = Symbol.for('nodejs.util.inspect.custom')
-
 /** `session.timeout = TIMEOUT_SESSION`: no timeout; the cookie ends when the browser closes. */
 export const TIMEOUT_SESSION = 0
 
@@ -258,8 +255,11 @@ export class Session<Data extends object = SessionData> {
     return { publicId: this.publicId, started: this.started, needsSave: this.needsSave }
   }
 
-  [inspect](): object {
-    return { [this.constructor.name]: this.toJSON() }
+  static {
+    const show = function (this: Session): object {
+      return { [this.constructor.name]: this.toJSON() }
+    }
+    Object.defineProperty(this.prototype, Symbol.for('nodejs.util.inspect.custom'), { value: show })
   }
 
   #assertOpen(what: string): void {

@@ -260,7 +260,6 @@ export class Visit<Data extends object = SessionData> {
       if (changed === 'gone') return this.#lose()
       this.#confirm(changed)
     }
-    state.rotation = undefined
     state.changes.settle(changes)
     if (changes.timeout !== undefined) this.#done.retimed = true
     return 'stored'
@@ -372,6 +371,8 @@ export class Visit<Data extends object = SessionData> {
   #issue({ id, live }: Created): void {
     this.#id = id
     this.#done.issued = true
+    // Whether it was asked for or not: this id is as new as an id can be.
+    this.#state.rotation = undefined
     this.#confirm(live)
   }
 
