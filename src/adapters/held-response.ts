@@ -1,6 +1,6 @@
-import { STATUS_CODES } from 'node:http'
+import { type ServerResponse, STATUS_CODES } from 'node:http'
+import type { Http2ServerResponse } from 'node:http2'
 import type { ReadHeader, ResponseHeaders } from '../response-headers.js'
-import type { NodeResponse } from './node.js'
 
 /*
  * The one clever file. Node sends headers synchronously, inside of `writeHead`, `flushHeaders`, `write` and `end`, and a
@@ -12,6 +12,9 @@ import type { NodeResponse } from './node.js'
  * header throws. `write` answers false, and `drain` follows. 1xx responses pass. If the commit fails nothing of what the
  * application has prepared is sent.
  */
+
+/** A response of `node:http`, `node:https`, or the compatibility interface of `node:http2`. */
+export type NodeResponse = ServerResponse | Http2ServerResponse
 
 type Commit = (header: ReadHeader) => Promise<ResponseHeaders>
 type Method = (...args: unknown[]) => unknown

@@ -1,12 +1,12 @@
-import type { IncomingMessage, ServerResponse } from 'node:http'
-import type { Http2ServerRequest, Http2ServerResponse } from 'node:http2'
+import type { IncomingMessage } from 'node:http'
+import type { Http2ServerRequest } from 'node:http2'
 import type { TLSSocket } from 'node:tls'
 import type { Sessions } from '../sessions.js'
-import { holdResponse } from './held-response.js'
+import { holdResponse, type NodeResponse } from './held-response.js'
 
-/** What `node:http`, `node:https` and the compatibility interface of `node:http2` hand to a request listener. */
+/** A request of `node:http`, `node:https`, or the compatibility interface of `node:http2`. */
 export type NodeRequest = IncomingMessage | Http2ServerRequest
-export type NodeResponse = ServerResponse | Http2ServerResponse
+export type { NodeResponse }
 
 export type NodeMiddleware = (request: NodeRequest, response: NodeResponse, next: (error?: unknown) => void) => void
 
