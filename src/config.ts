@@ -3,7 +3,7 @@ import type { Backend } from './backend.js'
 import { type CookieAttributes, MAX_COOKIE_BYTES } from './cookie.js'
 import type { Dialect, RandomSource } from './dialect.js'
 import { nativeDialect } from './dialects/native.js'
-import { ConfigError } from './errors.js'
+import { ConfigError, describeValue } from './errors.js'
 import { createReporter, type EventListener, type Report } from './events.js'
 
 /** The options of `createSessions`. Wrong ones throw `ERR_CONFIG` at once, all problems together. */
@@ -100,7 +100,7 @@ export function checkOptions(options: SessionsOptions): Settings {
   const cookie: CookieAttributes = {
     name: read.text('cookieName', 'vishnu', COOKIE_NAME, "be a cookie name: letters, digits and !#$%&'*+-.^_`|~"),
     domain: read.text('domain', undefined, DOMAIN, 'be a domain name such as example.com'),
-    path: read.text('path', '/', PATH, 'be empty or begin with / and hold neither ; nor control characters'),
+    path: read.text('path', '/', PATH, 'be empty or begin with / and hold neither ; nor < nor control characters'),
     secure: read.flag('secure', true),
     httpOnly: read.flag('httpOnly', true),
     sameSite: read.choice('sameSite', ['lax', 'strict', 'none'], 'lax'),
@@ -142,7 +142,7 @@ const COOKIE_NAME = /^[\w!#$%&'*+\-.^`|~]+$/
 /** Host labels (RFC 1034, section 3.5); a leading dot is ignored by browsers. */
 const DOMAIN = /^\.?[a-z\d]([a-z\d-]{0,61}[a-z\d])?(\.[a-z\d]([a-z\d-]{0,61}[a-z\d])?)*$/i
 /** Browsers ignore an attribute of more than 1024 bytes (RFC 6265bis, section 5.6). */
-const PATH = /^(\/[\x20-\x3a\x3c-\x7e]{0,1023})?$/
+const PATH = /^(\/[\x20-\x3a\x3d-\x7e]{0,1023})?$/
 
 /** What browsers refuse, so that it is refused here, at start, and not by a visitor's browser without a word. */
 function checkCombinations(cookie: CookieAttributes, problems: string[]): void {
@@ -219,7 +219,7 @@ class OptionReader {
     const value = this.#take(name)
     if (value === undefined) return fallback
     if (Number.isInteger(value) && (value as number) >= min && (value as number) <= max) return value as number
-    this.#problems.push(`${name} must be a whole number of ${unit} from ${min} to ${max}, not ${describe(value)}`)
+    this.#problems.push(`${name} must be a whole number of ${unit} from ${min} to ${max}, not ${describeValue(value)}`)
     return fallback
   }
 
@@ -273,10 +273,6 @@ function pooledRandom(): RandomSource {
 
 function isObject(value: unknown): value is Record<string, unknown> {
   return typeof value === 'object' && value !== null
-}
-
-function describe(value: unknown): string {
-  return typeof value === 'string' ? JSON.stringify(value) : String(value)
 }
 
 function plain(name: string): string {

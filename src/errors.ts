@@ -64,6 +64,13 @@ export class ConfigError extends SessionError {
   }
 }
 
+/** A value as an error message shows it: recognisable, never long, whatever it is. */
+export function describeValue(value: unknown): string {
+  if (value === null) return 'null'
+  if (typeof value === 'string') return JSON.stringify(value.slice(0, 40))
+  return typeof value === 'object' || typeof value === 'function' ? `a value of type ${typeof value}` : String(value)
+}
+
 /** A key, value or timeout that can't be stored. Thrown by the call that passed it; nothing has changed. */
 export class SessionTypeError extends TypeError {
   readonly code: SessionErrorCode

@@ -1,6 +1,6 @@
 import type { Dialect } from './dialect.js'
 import { isTimeout, MAX_TIMEOUT_SECONDS } from './config.js'
-import { SessionError, SessionTypeError } from './errors.js'
+import { describeValue, SessionError, SessionTypeError } from './errors.js'
 import { Changes, DELETED, type EncodedValue, type StoredRecord } from './record.js'
 
 /** `session.timeout = TIMEOUT_SESSION`: no timeout; the cookie ends when the browser closes. */
@@ -228,7 +228,7 @@ export class Session<Data extends object = SessionData> {
     if (!isTimeout(seconds)) {
       throw new SessionTypeError(
         'ERR_TIMEOUT',
-        `timeout must be a whole number of seconds from 0 to ${MAX_TIMEOUT_SECONDS}, not ${String(seconds)}`,
+        `timeout must be a whole number of seconds from 0 to ${MAX_TIMEOUT_SECONDS}, not ${describeValue(seconds)}`,
       )
     }
     this.#state.changes.timeout = seconds
@@ -273,5 +273,5 @@ export class Session<Data extends object = SessionData> {
 
 function checkKey(key: unknown): string {
   if (typeof key === 'string') return key
-  throw new SessionTypeError('ERR_KEY', `a session's keys are strings, not ${key === null ? 'null' : typeof key}`)
+  throw new SessionTypeError('ERR_KEY', `a session's keys are strings, not ${describeValue(key)}`)
 }

@@ -1,5 +1,5 @@
 import type { Backend, Entry } from '../backend.js'
-import { ConfigError, SessionError } from '../errors.js'
+import { ConfigError, describeValue, SessionError } from '../errors.js'
 
 export interface MemoryOptions {
   /** How many sessions to hold. Default 100,000; beyond it, creating one throws `ERR_BACKEND_FULL`. */
@@ -15,7 +15,7 @@ export interface MemoryOptions {
 export function memory(options: MemoryOptions = {}): Backend {
   const { maxEntries = 100_000 } = options
   if (!Number.isSafeInteger(maxEntries) || maxEntries < 1) {
-    throw new ConfigError('memory', [`maxEntries must be a whole number from 1, not ${String(maxEntries)}`])
+    throw new ConfigError('memory', [`maxEntries must be a whole number from 1, not ${describeValue(maxEntries)}`])
   }
   return new MemoryBackend(maxEntries)
 }

@@ -1,5 +1,5 @@
 import { createRequire } from 'node:module'
-import { ConfigError, SessionError } from '../errors.js'
+import { ConfigError, describeValue, SessionError } from '../errors.js'
 import { bindClient, type RedisClient, type RedisCommands } from './redis-client.js'
 
 /** Where Redis is, for a connection of the backend's own. Nothing is connected before the first session is read. */
@@ -64,8 +64,9 @@ function checkConnection(connection: RedisConnection): Target {
     tls = false,
   } = url === undefined ? rest : parseUrl(url)
   if (typeof host !== 'string' || host === '') problems.push('host must be a host name or an address')
-  if (!isWholeNumber(port, 1, 65_535)) problems.push(`port must be a whole number from 1 to 65535, not ${String(port)}`)
-  if (!isWholeNumber(db, 0, 1_000_000)) problems.push(`db must be a whole number from 0, not ${String(db)}`)
+  if (!isWholeNumber(port, 1, 65_535))
+    problems.push(`port must be a whole number from 1 to 65535, not ${describeValue(port)}`)
+  if (!isWholeNumber(db, 0, 1_000_000)) problems.push(`db must be a whole number from 0, not ${describeValue(db)}`)
   if (problems.length > 0) throw new ConfigError('redis', problems)
   return { host, port, db, username, password, tls }
 }
