@@ -68,7 +68,8 @@ export class ConfigError extends SessionError {
 export function describeValue(value: unknown): string {
   if (value === null) return 'null'
   if (typeof value === 'string') return JSON.stringify(value.slice(0, 40))
-  return typeof value === 'object' || typeof value === 'function' ? `a value of type ${typeof value}` : String(value)
+  if (typeof value === 'object' || typeof value === 'function') return `a value of type ${typeof value}`
+  return String(value as number | bigint | boolean | symbol | undefined)
 }
 
 /** A key, value or timeout that can't be stored. Thrown by the call that passed it; nothing has changed. */

@@ -195,8 +195,8 @@ export class Visit<Data extends object = SessionData> {
    * not stored. From here on the session can't be changed, since the headers are about to leave.
    */
   async commit(): Promise<string | undefined> {
-    await this.#loading?.catch(() => undefined)
     this.#state.committed = true
+    await this.#loading?.catch(() => undefined)
     return this.#inTurn(async () => {
       try {
         // Not loaded: the backend was down, and the handler has chosen how to answer. Nothing was changed.
@@ -271,6 +271,11 @@ export class Visit<Data extends object = SessionData> {
     const state = this.#state
     if (state.phase === 'gone') throw this.#goneError()
 
+    const budget = records.budget()
+    // A log-in's `regenerate()` comes first: what the update stores must not be seen by who holds the old id.
+    const isLost = state.rotation && (await this.#store(new Changes(), budget)) === 'gone'
+    if (isLost) throw this.#goneError()
+
     const pending = state.changes.copy()
     const changes = new Changes()
     let stored: EncodedValue = ''
@@ -286,7 +291,6 @@ export class Visit<Data extends object = SessionData> {
       return applyChanges(record, changes)
     }
 
-    const budget = records.budget()
     if (this.#live) {
       const changed = await records.replace(this.#live, apply, false, budget)
       if (changed === 'gone') {

@@ -11,6 +11,8 @@ import type { ReadHeader, ResponseHeaders } from '../response-headers.js'
  * To the application the headers are gone from its first such call on, as ever: `headersSent` is true and changing a
  * header throws. `write` answers false, and `drain` follows. 1xx responses pass. If the commit fails nothing of what the
  * application has prepared is sent.
+ *
+ * Other middleware patches the same methods, below these (mounted before the session was asked for) and above.
  */
 
 /** A response of `node:http`, `node:https`, or the compatibility interface of `node:http2`. */
@@ -18,10 +20,24 @@ export type NodeResponse = ServerResponse | Http2ServerResponse
 
 type Commit = (header: ReadHeader) => Promise<ResponseHeaders>
 type Method = (...args: unknown[]) => unknown
-type Methods = Record<
-  'writeHead' | 'flushHeaders' | 'write' | 'end' | 'setHeader' | 'appendHeader' | 'removeHeader',
-  Method
->
+
+const PATCHED = [
+  'writeHead',
+  'flushHeaders',
+  'write',
+  'end',
+  'setHeader',
+  'appendHeader',
+  'removeHeader',
+  'addTrailers',
+  'setTrailer',
+  'on',
+  // Compression's, for server-sent events.
+  'flush',
+  // What middleware calls to have the headers written that finds `_header` empty.
+  '_implicitHeader',
+] as const
+type Name = (typeof PATCHED)[number]
 
 /**
  * `open`: nothing was sent. `committing`: the application has begun to send. `released`: calls pass. `refused`: what the
@@ -34,41 +50,57 @@ type Phase = 'open' | 'committing' | 'released' | 'refused'
  *   error handler can answer. Without it, and for a stream that is still running, a plain response is sent.
  */
 export function holdResponse(response: NodeResponse, commit: Commit, handBack?: (error: unknown) => void): void {
-  const methods = response as unknown as Methods
-  const original: Methods = { ...pick(methods) }
-  const call = (name: keyof Methods, args: unknown[]): unknown => original[name].apply(response, args)
+  const methods = response as unknown as Record<Name, Method>
+  const original = Object.fromEntries(PATCHED.map((name) => [name, methods[name]])) as Record<Name, Method>
+  const call = (name: Name, args: unknown[]): unknown => original[name].apply(response, args)
 
   let phase: Phase = 'open'
   let hasEnded = false
   let owesDrain = false
-  let held: (() => unknown)[] = []
+  let held: [Name, unknown[]][] = []
+  const drainListeners: Method[] = []
 
-  function hold(replay: () => unknown): void {
-    held.push(replay)
+  function hold(name: Name, args: unknown[]): void {
+    held.push([name, args])
+    begin()
+  }
+
+  function begin(): void {
     if (phase !== 'open') return
     phase = 'committing'
-    commit((name) => headerText(response.getHeader(name))).then(release, refuse)
+    // What the application does to the status from now on comes too late, as ever.
+    const { statusCode } = response
+    const status = isHttp1(response) ? { statusCode, statusMessage: response.statusMessage } : { statusCode }
+    commit((name) => headerText(response.getHeader(name)))
+      .then((headers) => {
+        Object.assign(response, status)
+        release(headers)
+      }, refuse)
+      .catch(() => response.destroy())
   }
 
   function release(headers: ResponseHeaders): void {
     phase = 'released'
+    let outcome: unknown
     try {
       for (const [name, value] of headers.set) call('setHeader', [name, value])
       for (const [name, value] of headers.append) {
         const present = response.getHeader(name)
         call('setHeader', [name, present === undefined ? value : [present, value].flat()])
       }
-      const outcomes = held.map((replay) => replay())
-      if (owesDrain && !hasEnded && outcomes.at(-1) !== false) response.emit('drain')
+      for (let next = held.shift(); next; next = held.shift()) outcome = call(...next)
     } catch (error) {
       // An impossible status or header: without the hold it would have been thrown at the application's own call.
       refuse(error)
+      return
     }
+    if (outcome !== false) drain()
   }
 
   function refuse(error: unknown): void {
+    for (const [, args] of held) discard(args)
     held = []
-    if (Reflect.get(Object.getPrototypeOf(response), 'headersSent', response)) {
+    if (headersHaveLeft()) {
       response.destroy()
       return
     }
@@ -76,7 +108,7 @@ export function holdResponse(response: NodeResponse, commit: Commit, handBack?: 
     for (const name of response.getHeaderNames()) call('removeHeader', [name])
     const status = statusOf(error)
     response.statusCode = status
-    if ('assignSocket' in response) response.statusMessage = STATUS_CODES[status] ?? ''
+    if (isHttp1(response)) response.statusMessage = ''
     if (handBack && hasEnded) {
       hasEnded = false
       handBack(error)
@@ -86,70 +118,122 @@ export function holdResponse(response: NodeResponse, commit: Commit, handBack?: 
     call('setHeader', ['cache-control', 'no-store'])
     call('end', [`${STATUS_CODES[status]}\n`])
     phase = 'refused'
+    drain()
   }
 
-  methods.writeHead = (...args) => {
-    if (phase === 'released') return call('writeHead', args)
-    if (phase === 'committing') throw headersSentError('write')
-    if (phase === 'open') {
-      applyHead(response, args)
-      hold(() => undefined)
-    }
-    return response
+  /**
+   * Lets those go on who were told to wait. Not all of them listen on the response: compression keeps its listeners for a
+   * stream of its own, which has seen no congestion and so will not tell of its end.
+   */
+  function drain(): void {
+    if (!owesDrain || hasEnded) return
+    process.nextTick(() => {
+      const reached = response.rawListeners('drain')
+      response.emit('drain')
+      for (const listener of drainListeners) if (!reached.includes(listener)) listener.call(response)
+    })
   }
-  methods.flushHeaders = (...args) => {
-    if (phase === 'released') return call('flushHeaders', args)
-    if (phase !== 'refused') hold(() => call('flushHeaders', args))
+
+  const patches: Record<Name, Method> = {
+    writeHead: (...args) => {
+      if (phase === 'released') return call('writeHead', args)
+      if (phase === 'committing') throw headersSentError('write')
+      if (phase === 'open') {
+        applyHead(response, args)
+        begin()
+      }
+      return response
+    },
+    flushHeaders: (...args) => {
+      if (phase === 'released') return call('flushHeaders', args)
+      if (phase !== 'refused') hold('flushHeaders', args)
+      return undefined
+    },
+    write: (...args) => {
+      if (phase === 'released') return call('write', args)
+      if (phase === 'refused') return discard(args)
+      if (hasEnded) return discard(args, writeAfterEndError()) && false
+      owesDrain = true
+      hold('write', args)
+      return false
+    },
+    end: (...args) => {
+      if (phase === 'released') return call('end', args)
+      if (phase === 'refused' || hasEnded) return discard(args) && response
+      hasEnded = true
+      hold('end', args)
+      return response
+    },
+    setHeader: (...args) => changeHeader('setHeader', 'set', args),
+    appendHeader: (...args) => changeHeader('appendHeader', 'append', args),
+    removeHeader: (...args) => changeHeader('removeHeader', 'remove', args),
+    addTrailers: (...args) => queue('addTrailers', args),
+    setTrailer: (...args) => queue('setTrailer', args),
+    on: (...args) => {
+      const [event, listener] = args
+      if (event === 'drain' && (phase === 'open' || phase === 'committing')) drainListeners.push(listener as Method)
+      return call('on', args)
+    },
+    flush: (...args) => (phase === 'committing' ? hold('flush', args) : call('flush', args)),
+    _implicitHeader: () => (phase === 'open' || phase === 'released' ? call('_implicitHeader', []) : undefined),
+  }
+  // Each version and protocol of Node has some of them only.
+  for (const name of PATCHED) if (typeof original[name] === 'function') methods[name] = patches[name]
+
+  function changeHeader(name: Name, verb: string, args: unknown[]): unknown {
+    if (phase === 'committing') throw headersSentError(verb)
+    return phase === 'refused' ? response : call(name, args)
+  }
+
+  /** Trailers leave with the body they belong to, or not at all. */
+  function queue(name: Name, args: unknown[]): unknown {
+    if (phase === 'released') return call(name, args)
+    if (phase !== 'refused') held.push([name, args])
     return undefined
   }
-  methods.write = (...args) => {
-    if (phase === 'released') return call('write', args)
-    if (phase === 'refused') return discard(args)
-    owesDrain = true
-    hold(() => call('write', args))
-    return false
-  }
-  methods.end = (...args) => {
-    if (phase === 'released') return call('end', args)
-    if (phase === 'refused') return discard(args) && response
-    hasEnded = true
-    hold(() => call('end', args))
-    return response
-  }
-  for (const name of ['setHeader', 'appendHeader', 'removeHeader'] as const) {
-    // The compatibility interface of HTTP/2 has no appendHeader on every Node.
-    if (typeof original[name] !== 'function') continue
-    methods[name] = (...args) => {
-      if (phase === 'committing') throw headersSentError(name === 'removeHeader' ? 'remove' : 'set')
-      return phase === 'refused' ? response : call(name, args)
-    }
-  }
-  override(response, 'headersSent', () => phase === 'committing' || phase === 'refused')
-  override(response, 'writableEnded', () => hasEnded || phase === 'refused')
+
+  const seemsEnded = (): true | undefined =>
+    phase === 'refused' || (phase === 'committing' && hasEnded) ? true : undefined
+  const headersHaveLeft = override(response, 'headersSent', () =>
+    phase === 'committing' || phase === 'refused' ? true : undefined,
+  )
+  override(response, 'writableEnded', seemsEnded)
+  override(response, 'finished', seemsEnded)
+  override(response, 'writableFinished', () => (phase === 'committing' ? false : undefined))
 }
 
-function pick({ writeHead, flushHeaders, write, end, setHeader, appendHeader, removeHeader }: Methods): Methods {
-  return { writeHead, flushHeaders, write, end, setHeader, appendHeader, removeHeader }
+/** Answers what `answer` says, or else what the response would have answered, which is also returned as a function. */
+function override(response: NodeResponse, property: string, answer: () => boolean | undefined): () => unknown {
+  const own = Object.getOwnPropertyDescriptor(response, property)
+  let value: unknown = own?.value
+  const below = (): unknown => {
+    if (own) return own.get ? own.get.call(response) : value
+    return Reflect.get(Object.getPrototypeOf(response), property, response)
+  }
+  Object.defineProperty(response, property, {
+    configurable: true,
+    enumerable: true,
+    get: () => answer() ?? below(),
+    set: (next: unknown) => {
+      if (own?.set) own.set.call(response, next)
+      else value = next
+    },
+  })
+  return below
 }
 
-/** Answers true where `isTrue`, else what the class would answer. */
-function override(response: NodeResponse, property: string, isTrue: () => boolean): void {
-  const get = (): unknown => isTrue() || Reflect.get(Object.getPrototypeOf(response), property, response)
-  Object.defineProperty(response, property, { configurable: true, enumerable: true, get })
-}
-
-/** `writeHead(status[, message][, headers])`, headers as an object or as a flat list of names and values. */
-function applyHead(response: NodeResponse, [status, ...rest]: unknown[]): void {
+/** `writeHead(status[, message][, headers])`, headers as an object or as a list of names and values. */
+function applyHead(response: NodeResponse, [status, message, headers]: unknown[]): void {
   response.statusCode = status as number
-  if (typeof rest[0] === 'string') response.statusMessage = rest.shift() as string
-  const [headers = {}] = rest
-  const pairs = Array.isArray(headers) ? pairsOf(headers) : Object.entries(headers as object)
-  const values = new Map<string, unknown>()
+  if (typeof message === 'string') response.statusMessage = message
+  else headers ??= message
+  const pairs = Array.isArray(headers) ? pairsOf(headers) : Object.entries(headers ?? {})
+  const values = new Map<string, [name: string, value: unknown]>()
   for (const [name, value] of pairs) {
-    const present = values.get(name)
-    values.set(name, present === undefined ? value : [present, value].flat())
+    const [, present] = values.get(name.toLowerCase()) ?? []
+    values.set(name.toLowerCase(), [name, present === undefined ? value : [present, value].flat()])
   }
-  for (const [name, value] of values) response.setHeader(name, value as string)
+  for (const [name, value] of values.values()) response.setHeader(name, value as string)
 }
 
 function pairsOf(list: readonly unknown[]): [string, unknown][] {
@@ -162,10 +246,15 @@ function headerText(value: number | string | readonly string[] | undefined): str
 }
 
 /** A callback must still come, or a pipeline would wait for ever. */
-function discard(args: unknown[]): true {
+function discard(args: unknown[], error?: Error): true {
   const callback = args.at(-1)
-  if (typeof callback === 'function') process.nextTick(callback)
+  if (typeof callback === 'function') process.nextTick(callback, error)
   return true
+}
+
+/** The compatibility interface of HTTP/2 has no status messages, and warns of each. */
+function isHttp1(response: NodeResponse): response is ServerResponse {
+  return 'assignSocket' in response
 }
 
 function statusOf(error: unknown): number {
@@ -173,7 +262,11 @@ function statusOf(error: unknown): number {
   return typeof status === 'number' && status >= 400 && status < 600 ? status : 500
 }
 
-function headersSentError(verb: 'set' | 'write' | 'remove'): Error {
+function headersSentError(verb: string): Error {
   const error = new Error(`Cannot ${verb} headers after they are sent to the client`)
   return Object.assign(error, { code: 'ERR_HTTP_HEADERS_SENT' })
+}
+
+function writeAfterEndError(): Error {
+  return Object.assign(new Error('write after end'), { code: 'ERR_STREAM_WRITE_AFTER_END' })
 }

@@ -39,7 +39,7 @@ class MemoryBackend implements Backend {
 
   async read(key: string, now: number): Promise<Entry | undefined> {
     const kept = this.#live(key, now)
-    return kept && { ...kept, value: kept.value.slice() }
+    return kept && { ...kept, value: new Uint8Array(kept.value) }
   }
 
   async create(key: string, value: Uint8Array, deadline: number, now: number): Promise<Entry | 'exists'> {
@@ -79,7 +79,8 @@ class MemoryBackend implements Backend {
   }
 
   #keep(key: string, value: Uint8Array, deadline: number): Entry {
-    const kept = { value: value.slice(), version: ++this.#lastVersion, deadline }
+    // Not `slice`: a Buffer's is a view of the same memory.
+    const kept = { value: new Uint8Array(value), version: ++this.#lastVersion, deadline }
     this.#entries.set(key, kept)
     this.#expireAt(kept, deadline)
     return { value, version: kept.version, deadline }

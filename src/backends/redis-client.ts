@@ -114,19 +114,23 @@ async function runScript(
 }
 
 /** Replies by which the server says that it did not do it and will not: trying again would only add load. */
-const REFUSAL = /^(OOM|NOPERM|NOAUTH|WRONGPASS|WRONGTYPE|MISCONF|READONLY|ERR value is not|ERR string exceeds)/
+const REFUSAL = /^(OOM|NOPERM|NOAUTH|WRONGPASS|WRONGTYPE|MISCONF|READONLY|ERR (invalid )?DB|ERR string exceeds)/
 
 async function guarded<T>(call: () => Promise<T>): Promise<T> {
   try {
     return await call()
   } catch (error) {
-    // ioredis attaches the command: the store key and the visitor's values, bound for somebody's error log.
-    if (error instanceof Error && 'command' in error) delete error.command
-    if (error instanceof Error && REFUSAL.test(error.message)) {
-      throw new SessionError('ERR_BACKEND', `Redis refused: ${error.message}`, { cause: error })
-    }
-    throw error
+    throw explained(error)
   }
+}
+
+/** A client's error as the core is to see it. */
+export function explained<E>(error: E): E | SessionError {
+  if (!(error instanceof Error)) return error
+  // ioredis attaches the command: the store key and the visitor's values, bound for somebody's error log.
+  if ('command' in error) delete error.command
+  if (!REFUSAL.test(error.message)) return error
+  return new SessionError('ERR_BACKEND', `Redis refused: ${error.message}`, { cause: error })
 }
 
 function hasMethod(client: unknown, name: string): boolean {

@@ -1,6 +1,6 @@
 import { createRequire } from 'node:module'
-import { ConfigError, describeValue, SessionError } from '../errors.js'
-import { bindClient, type RedisClient, type RedisCommands } from './redis-client.js'
+import { describeValue, SessionError } from '../errors.js'
+import { bindClient, explained, type RedisClient, type RedisCommands } from './redis-client.js'
 
 /** Where Redis is, for a connection of the backend's own. Nothing is connected before the first session is read. */
 export interface RedisConnection {
@@ -31,59 +31,55 @@ const reconnectDelay = (attempt: number): number => Math.min(50 * 2 ** attempt, 
  * A connection that fails soon and heals itself: no queue of commands while the server is away, nothing sent twice. The
  * clients' own defaults wait for ever for a server that hangs.
  */
-export function connectRedis(connection: RedisConnection): RedisCommands {
-  const target = checkConnection(connection)
+export function connectRedis(target: RedisTarget): RedisCommands {
   const { name, module } = requireClient()
   return name === '@redis/client' || name === 'redis'
     ? connectNodeRedis(module, target)
     : connectIoredis(module, target)
 }
 
-interface Target {
-  host: string
-  port: number
-  db: number
-  username: string | undefined
-  password: string | undefined
-  tls: boolean | object
-}
+export type RedisTarget = Required<Pick<RedisConnection, 'host' | 'port' | 'db' | 'tls'>> &
+  Pick<RedisConnection, 'username' | 'password'>
 
-function checkConnection(connection: RedisConnection): Target {
+/** The connection with its defaults. What is wrong with it is added to the problems. */
+export function checkConnection(connection: RedisConnection, problems: string[]): RedisTarget {
   const { url, ...rest } = connection
-  const problems: string[] = []
   const known = ['host', 'port', 'db', 'username', 'password', 'tls']
   for (const name of Object.keys(rest)) if (!known.includes(name)) problems.push(`${name} is not an option`)
   const alsoGiven = known.filter((name) => rest[name as keyof typeof rest] !== undefined)
   if (url !== undefined && alsoGiven.length > 0) problems.push(`url says it all: leave out ${alsoGiven.join(', ')}`)
-  const {
-    host = 'localhost',
-    port = 6379,
-    db = 0,
-    username,
-    password,
-    tls = false,
-  } = url === undefined ? rest : parseUrl(url)
-  if (typeof host !== 'string' || host === '') problems.push('host must be a host name or an address')
-  if (!isWholeNumber(port, 1, 65_535))
-    problems.push(`port must be a whole number from 1 to 65535, not ${describeValue(port)}`)
-  if (!isWholeNumber(db, 0, 1_000_000)) problems.push(`db must be a whole number from 0, not ${describeValue(db)}`)
-  if (problems.length > 0) throw new ConfigError('redis', problems)
-  return { host, port, db, username, password, tls }
+
+  const parsed = url === undefined ? rest : parseUrl(url)
+  if (!parsed) problems.push('url must look like redis://user:password@host:6379/0')
+  const { host = 'localhost', port = 6379, db = 0, username, password, tls = false } = parsed ?? {}
+  const refuse = (name: string, rule: string, value: unknown): void =>
+    void problems.push(`${name} must be ${rule}, not ${describeValue(value)}`)
+  if (typeof host !== 'string' || host === '') refuse('host', 'a host name or an address', host)
+  if (!isWholeNumber(port, 1, 65_535)) refuse('port', 'a whole number from 1 to 65535', port)
+  if (!isWholeNumber(db, 0, 1_000_000)) refuse('db', 'a whole number from 0', db)
+  if (typeof (username ?? '') !== 'string') refuse('username', 'a string', username)
+  // Not shown: it may be a real one, of the wrong type.
+  if (typeof (password ?? '') !== 'string') problems.push('password must be a string')
+  if (typeof tls !== 'boolean' && (typeof tls !== 'object' || tls === null)) refuse('tls', 'true or an object', tls)
+  return { host, port, db, tls, ...(username && { username }), ...(password && { password }) }
 }
 
-function parseUrl(text: string): Partial<Target> {
-  const url = URL.canParse(text) ? new URL(text) : undefined
-  const path = /^\/?(\d*)$/.exec(url?.pathname ?? '')
-  if (!url || !path || !['redis:', 'rediss:'].includes(url.protocol)) {
-    throw new ConfigError('redis', ['url must look like redis://user:password@host:6379/0'])
-  }
-  return {
-    ...(url.hostname && { host: url.hostname.replace(/^\[(.*)\]$/, '$1') }),
-    ...(url.port && { port: Number(url.port) }),
-    db: Number(path[1] ?? 0),
-    username: decodeURIComponent(url.username) || undefined,
-    password: decodeURIComponent(url.password) || undefined,
-    tls: url.protocol === 'rediss:',
+function parseUrl(text: string): RedisConnection | undefined {
+  try {
+    const url = new URL(text)
+    const [, db] = /^\/?(\d*)$/.exec(url.pathname) ?? []
+    if (db === undefined || !['redis:', 'rediss:'].includes(url.protocol)) return undefined
+    return {
+      ...(url.hostname && { host: url.hostname.replace(/^\[(.*)\]$/, '$1') }),
+      ...(url.port && { port: Number(url.port) }),
+      db: Number(db),
+      ...(url.username && { username: decodeURIComponent(url.username) }),
+      ...(url.password && { password: decodeURIComponent(url.password) }),
+      tls: url.protocol === 'rediss:',
+    }
+  } catch {
+    // Not a URL, or one with a stray % in the password.
+    return undefined
   }
 }
 
@@ -103,7 +99,7 @@ function requireClient(): { name: (typeof CLIENT_PACKAGES)[number]; module: obje
   )
 }
 
-function connectNodeRedis(module: object, { host, port, db, username, password, tls }: Target): RedisCommands {
+function connectNodeRedis(module: object, { host, port, db, username, password, tls }: RedisTarget): RedisCommands {
   const { createClient } = module as { createClient: (options: object) => RedisClient & NodeRedisConnection }
   const client = createClient({
     database: db,
@@ -122,20 +118,20 @@ function connectNodeRedis(module: object, { host, port, db, username, password, 
     // The core bounds every call; a timer object for each command would cost four times the command.
     commandOptions: { timeout: undefined },
   })
-  return connectFirst(
-    bindClient(client),
-    client,
-    () => client.connect(),
-    () => client.destroy(),
-  )
+  return connectLazily(bindClient(client), client, {
+    isReady: () => client.isReady,
+    connect: () => client.connect(),
+    close: () => client.destroy(),
+  })
 }
 
-interface NodeRedisConnection extends Listenable {
+interface NodeRedisConnection extends Connection {
+  readonly isReady: boolean
   connect(): Promise<unknown>
   destroy(): void
 }
 
-function connectIoredis(module: object, { host, port, db, username, password, tls }: Target): RedisCommands {
+function connectIoredis(module: object, { host, port, db, username, password, tls }: RedisTarget): RedisCommands {
   const { Redis } = module as { Redis: new (options: object) => RedisClient & IoredisConnection }
   const client = new Redis({
     host,
@@ -152,49 +148,61 @@ function connectIoredis(module: object, { host, port, db, username, password, tl
     socketTimeout: SILENCE_MS,
     retryStrategy: reconnectDelay,
   })
-  return connectFirst(
-    bindClient(client),
-    client,
-    () => client.connect(),
-    () => client.disconnect(),
-  )
+  return connectLazily(bindClient(client), client, {
+    isReady: () => client.status === 'ready',
+    connect: () => client.connect(),
+    close: () => client.disconnect(),
+  })
 }
 
-interface IoredisConnection extends Listenable {
+interface IoredisConnection extends Connection {
+  readonly status: string
   connect(): Promise<unknown>
   disconnect(): void
 }
 
-interface Listenable {
-  on(event: 'error', listener: () => void): unknown
+interface Connection {
+  on(event: 'error', listener: (error: Error) => void): unknown
 }
 
-function connectFirst(
+/**
+ * Connects when first used. Commands wait for the first try only, then fail with its reason until the connection is
+ * there: both clients go on trying by themselves.
+ */
+function connectLazily(
   commands: RedisCommands,
-  client: Listenable,
-  connect: () => Promise<unknown>,
-  close: () => void,
+  client: Connection,
+  { isReady, connect, close }: { isReady: () => boolean; connect: () => Promise<unknown>; close: () => void },
 ): RedisCommands {
-  // Without a listener a lost connection would end the process. Whoever has a command under way learns of it.
-  client.on('error', () => undefined)
-  let connecting: Promise<unknown> | undefined
-  // ioredis rejects if the server is down at the first try, and goes on trying by itself.
-  const connected = (): Promise<unknown> => (connecting ??= connect().catch(() => undefined))
+  let lastError = new Error('Redis is not connected yet')
+  let firstTry: Promise<unknown> | undefined
+  // Without a listener a lost connection would end the process.
+  client.on('error', (error) => (lastError = error))
+
+  async function ready(): Promise<void> {
+    firstTry ??= Promise.race([
+      new Promise<void>((resolve) => client.on('error', () => resolve())),
+      connect().catch((error: Error) => (lastError = error)),
+    ])
+    await firstTry
+    if (!isReady()) throw explained(lastError)
+  }
+
   return {
     get: async (key) => {
-      await connected()
+      await ready()
       return commands.get(key)
     },
     del: async (key) => {
-      await connected()
+      await ready()
       return commands.del(key)
     },
     run: async (script, key, args) => {
-      await connected()
+      await ready()
       return commands.run(script, key, args)
     },
     close: async () => {
-      if (connecting) close()
+      if (firstTry) close()
     },
   }
 }

@@ -1,9 +1,9 @@
 import { Buffer } from 'node:buffer'
 import { randomBytes } from 'node:crypto'
 import type { Backend, Entry } from '../backend.js'
-import { ConfigError } from '../errors.js'
+import { ConfigError, describeValue } from '../errors.js'
 import { bindClient, type RedisClient, type RedisCommands } from './redis-client.js'
-import { connectRedis, type RedisConnection } from './redis-connection.js'
+import { checkConnection, connectRedis, type RedisConnection } from './redis-connection.js'
 
 export interface RedisOptions extends RedisConnection {
   /** A client of `@redis/client` (or `redis`), `ioredis` or `iovalkey`. It stays yours to configure, connect and close. */
@@ -29,18 +29,21 @@ const SLACK_MS = 60_000
 const DONE = 1
 const GONE = -1
 
+/** Reads the head of the entry at KEYS[1] exactly as `read` does; what has none is somebody else's. */
+const READ_HEAD = `
+local head = redis.call('GETRANGE', KEYS[1], 0, 35)
+local token, digits = string.match(head, '^([%w_-]+)(${'%d'.repeat(DEADLINE_LENGTH)})\\n$')
+if token and #token ~= ${TOKEN_LENGTH} then token = nil end
+local live = token and tonumber(digits) > tonumber(ARGV[2])`
+
 /**
  * KEYS[1]; expected token or '' for none, now, new value, milliseconds to keep it.
  * A client that sent the command again after a lost reply finds its own value there: that is success.
  */
-const WRITE = `
-local head = redis.call('GETRANGE', KEYS[1], 0, 34)
-local token = string.sub(head, 1, 22)
-if token == string.sub(ARGV[3], 1, 22) then return 1 end
-local deadline = tonumber(string.sub(head, 23, 35))
-local live = deadline and deadline > tonumber(ARGV[2])
+const WRITE = `${READ_HEAD}
+if token == string.sub(ARGV[3], 1, ${TOKEN_LENGTH}) then return 1 end
 if ARGV[1] == '' then
-  if live or (head ~= '' and not deadline) then return 0 end
+  if live or (not token and redis.call('EXISTS', KEYS[1]) == 1) then return 0 end
 else
   if not live then return -1 end
   if token ~= ARGV[1] then return 0 end
@@ -49,12 +52,10 @@ redis.call('SET', KEYS[1], ARGV[3], 'PX', ARGV[4])
 return 1`
 
 /** KEYS[1]; expected token, now, new deadline in 13 digits, milliseconds to keep it. */
-const TOUCH = `
-local head = redis.call('GETRANGE', KEYS[1], 0, 34)
-local deadline = tonumber(string.sub(head, 23, 35))
-if not (deadline and deadline > tonumber(ARGV[2])) then return -1 end
-if string.sub(head, 1, 22) ~= ARGV[1] then return 0 end
-redis.call('SETRANGE', KEYS[1], 22, ARGV[3])
+const TOUCH = `${READ_HEAD}
+if not live then return -1 end
+if token ~= ARGV[1] then return 0 end
+redis.call('SETRANGE', KEYS[1], ${TOKEN_LENGTH}, ARGV[3])
 redis.call('PEXPIRE', KEYS[1], ARGV[4])
 return 1`
 
@@ -68,12 +69,14 @@ return 1`
  */
 export function redis(options: RedisOptions = {}): Backend {
   const { client, prefix = 'vishnu:', ...connection } = options
-  if (typeof prefix !== 'string') throw new ConfigError('redis', ['prefix must be a string'])
-  if (client === undefined) return new RedisBackend(connectRedis(connection), prefix)
-  if (Object.values(connection).some((value) => value !== undefined)) {
-    throw new ConfigError('redis', ['client is connected already: pass either client or where to connect, not both'])
+  const problems: string[] = []
+  if (typeof prefix !== 'string') problems.push(`prefix must be a string, not ${describeValue(prefix)}`)
+  const target = checkConnection(connection, problems)
+  if (client !== undefined && Object.values(connection).some((value) => value !== undefined)) {
+    problems.push('client is connected already: pass either client or where to connect, not both')
   }
-  return new RedisBackend(bindClient(client), prefix)
+  if (problems.length > 0) throw new ConfigError('redis', problems)
+  return new RedisBackend(client === undefined ? connectRedis(target) : bindClient(client), prefix)
 }
 
 class RedisBackend implements Backend {

@@ -26,13 +26,13 @@ const TYPED_ARRAYS = new Set([
 ])
 
 export function encodeValue(sessionKey: string, value: unknown): string {
-  if (new Survey(sessionKey).isJson(value)) return JSON.stringify(value)
   try {
+    if (new Survey(sessionKey).isJson(value)) return JSON.stringify(value)
     return RICH_MARK + devalue.stringify(value, undefined, { operations: { viewInfo } })
   } catch (error) {
-    throw new SessionTypeError('ERR_VALUE', `${nameOf(sessionKey, [])} can't be stored: ${messageOf(error)}`, {
-      cause: error,
-    })
+    if (error instanceof SessionTypeError) throw error
+    // No `cause`, here and below: devalue's errors carry the value, V8's quote the text, and both would end up in a log.
+    throw new SessionTypeError('ERR_VALUE', `${nameOf(sessionKey, [])} can't be stored: ${messageOf(error)}`)
   }
 }
 
@@ -41,16 +41,9 @@ export function decodeValue(sessionKey: string, text: string): unknown {
     const value: unknown = text.startsWith(RICH_MARK) ? devalue.parse(text.slice(RICH_MARK.length)) : JSON.parse(text)
     deepFreeze(value)
     return value
-  } catch (error) {
-    throw new SessionError('ERR_RECORD', `The stored value of ${nameOf(sessionKey, [])} can't be read`, {
-      cause: error,
-    })
+  } catch {
+    throw new SessionError('ERR_RECORD', `The stored value of ${nameOf(sessionKey, [])} can't be read`)
   }
-}
-
-/** Whether every `get` needs its own copy: what freezing does not protect (Date, Map, Set, bytes) is in rich text only. */
-export function isShareable(text: string): boolean {
-  return !text.startsWith(RICH_MARK)
 }
 
 /** Looks through a value before it is encoded: can JSON keep it, can the rich encoder, or neither? */
@@ -88,16 +81,19 @@ class Survey {
 
     if (Array.isArray(value)) return this.#arrayIsJson(value)
     const prototype: unknown = Object.getPrototypeOf(value)
-    if (prototype === null || Object.getPrototypeOf(prototype) === null) {
-      return this.#plainObjectIsJson(value) && prototype !== null
-    }
+    if (prototype === null || isObjectPrototype(prototype)) return this.#plainObjectIsJson(value) && prototype !== null
 
     const tag = Object.prototype.toString.call(value).slice('[object '.length, -1)
     const isKept = RICH_CONTAINERS.has(tag) || TYPED_ARRAYS.has(tag)
     // A subclass would come back as its base class: not what was set.
     if (!isKept || constructorName(prototype) !== tag) throw this.#refusal(describeInstance(prototype))
-    if (value instanceof Map)
+    // Not asked of typed arrays: each of their bytes is a property, and listing them takes longer than storing them.
+    if (RICH_CONTAINERS.has(tag) && Reflect.ownKeys(value).length > 0) {
+      throw this.#refusal(`a ${tag} with properties of its own`)
+    }
+    if (value instanceof Map) {
       for (const [key, item] of value) this.#inside('a Map key', key).#inside('a Map value', item)
+    }
     if (value instanceof Set) for (const item of value) this.#inside('a Set item', item)
     return false
   }
@@ -107,15 +103,15 @@ class Survey {
       throw this.#refusal(describeInstance(Object.getPrototypeOf(array)))
     }
     let json = true
-    let items = 0
-    for (const index of Object.keys(array)) {
-      if (String(Number(index) >>> 0) !== index) {
-        throw this.#refusal(`an array with the property ${JSON.stringify(index)}`)
-      }
-      items++
-      json = this.#childIsJson(Number(index), array[Number(index)]) && json
+    const properties = Reflect.ownKeys(array)
+    for (const property of properties) {
+      if (property === 'length') continue
+      const index = typeof property === 'string' ? Number(property) >>> 0 : -1
+      if (String(index) !== property) throw this.#refusal('an array with properties of its own')
+      json = this.#childIsJson(index, array[index]) && json
     }
-    return json && items === array.length
+    const hasHoles = properties.length - 1 < array.length
+    return json && !hasHoles
   }
 
   #plainObjectIsJson(object: object): boolean {
@@ -163,6 +159,11 @@ function deepFreeze(value: unknown, visited: Set<unknown> = new Set()): void {
     Object.freeze(value)
     for (const item of Object.values(value)) deepFreeze(item, visited)
   }
+}
+
+/** This realm's or another's: a test runner's sandbox has its own. */
+function isObjectPrototype(prototype: unknown): boolean {
+  return Object.getPrototypeOf(prototype) === null && Object.hasOwn(prototype as object, 'isPrototypeOf')
 }
 
 function constructorName(prototype: unknown): string | undefined {
