@@ -35,4 +35,6 @@ export interface Dialect {
   encodeValue(sessionKey: string, value: unknown): EncodedValue
   /** Plain objects and arrays come back deep-frozen, all else as a fresh copy. Throws `ERR_RECORD`. */
   decodeValue(sessionKey: string, encoded: EncodedValue): unknown
+  /** Whether one decoded value can serve every read: it is frozen through and through. */
+  isShareable(encoded: EncodedValue): boolean
 }

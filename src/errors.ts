@@ -69,7 +69,7 @@ export function describeValue(value: unknown): string {
   if (value === null) return 'null'
   if (typeof value === 'string') return JSON.stringify(value.slice(0, 40))
   if (typeof value === 'object' || typeof value === 'function') return `a value of type ${typeof value}`
-  return String(value as number | bigint | boolean | symbol | undefined)
+  return typeof value === 'symbol' ? 'a symbol' : `${value as number | bigint | boolean | undefined}`
 }
 
 /** A key, value or timeout that can't be stored. Thrown by the call that passed it; nothing has changed. */

@@ -14,10 +14,18 @@ export interface Live {
   readonly record: StoredRecord
 }
 
+/** Damaged, in the backend or on the way from it. Its visitor counts as new, and nothing but a log-out writes over it. */
+interface Unreadable {
+  readonly kind: 'unreadable'
+  readonly key: string
+  readonly entry: Entry
+}
+
 /** What a key leads to. */
 export type Found =
   | Live
-  /** Never stored, expired, or unreadable: nothing that could be written over. */
+  | Unreadable
+  /** Never stored, or expired. */
   | { readonly kind: 'absent' }
   /** Logged out, or rotated away to its successor. */
   | { readonly kind: 'gone'; readonly tombstone: Tombstone }
@@ -72,7 +80,7 @@ export class RecordStore {
         return { kind: 'gone', tombstone: atRest.tombstone }
       case 'corrupt':
         report('corrupt', `A stored session can't be read: ${atRest.reason}. It is left as it is.`)
-        return { kind: 'absent' }
+        return { kind: 'unreadable', key, entry }
       case 'foreign':
         throw this.#outage(new SessionError('ERR_BACKEND', "The backend answered with another session's record"))
     }
@@ -93,7 +101,7 @@ export class RecordStore {
       // The reply was lost, or a client sent the command twice. If it can't be confirmed it may still arrive later: under
       // an id that nobody holds.
       const found = await this.load(key, budget)
-      if (found.kind === 'live' && found.record.header.stamp === record.header.stamp) return { id, live: found }
+      if (found.kind === 'live' && stampOf(found) === record.header.stamp) return { id, live: found }
       await budget.pause(attempt)
     }
   }
@@ -110,6 +118,7 @@ export class RecordStore {
     let base = await this.#writable(live, budget)
     let lostReply: Failure | undefined
     for (let attempt = 0; ; attempt++) {
+      if (base.kind === 'unreadable') throw this.#outage(new Error('a session came back damaged'))
       if (base.kind !== 'live') return 'gone'
       const { key, entry } = base
       const record = this.#stamped(change(base.record), stamp)
@@ -119,16 +128,16 @@ export class RecordStore {
       )
       if (isEntry(outcome)) return { kind: 'live', key, entry: outcome, record }
       if (outcome === 'gone') return 'gone'
-      if (outcome === 'conflict') this.#reportConflict(record)
-      else lostReply = outcome
+      if (outcome !== 'conflict') lostReply = outcome
 
       if (attempt > 0) await budget.pause(attempt)
       const found = await this.load(key, budget)
       if (found.kind === 'live') {
-        if (found.record.header.stamp === stamp) return found
+        if (stampOf(found) === stamp) return found
         // Someone else wrote since: perhaps on top of ours, perhaps instead of it.
-        const isUnchanged = found.record.header.stamp === base.record.header.stamp
+        const isUnchanged = stampOf(found) === stampOf(base)
         if (lostReply && !isUnchanged && !repeatable) throw this.#outage(lostReply.failure)
+        if (!isUnchanged) this.#reportConflict(found)
       }
       base = found
     }
@@ -186,37 +195,42 @@ export class RecordStore {
    * next try. Resolves to what is there instead if the session has ended already.
    */
   async #retire(
-    live: Live,
+    ending: Live | Unreadable,
     successor: string | undefined,
     budget: Budget,
     keepUp?: (newer: Live) => Promise<void>,
-  ): Promise<'retired' | Exclude<Found, Live>> {
+  ): Promise<'retired' | Exclude<Found, Live | Unreadable>> {
     const { dialect, now } = this.#settings
-    const { key } = live
+    const { key } = ending
     const stamp = this.#newStamp()
     const bytes = dialect.encodeTombstone(key, { stamp, successor })
-    let base = await this.#writable(live, budget)
+    let base: Live | Unreadable = ending
+    let found = await this.#writable(ending, budget)
     for (let attempt = 0; ; attempt++) {
-      if (base.kind !== 'live') return base
-      const { entry, record } = base
+      if (found.kind === 'gone' && found.tombstone.stamp === stamp) return 'retired'
+      if (found.kind === 'gone' || found.kind === 'absent') return found
+      if (found.kind === 'live' && stampOf(found) !== stampOf(base)) {
+        this.#reportConflict(found)
+        await keepUp?.(found)
+      }
+      const isUnknown = found.kind === 'unreadable' && (keepUp !== undefined || found.entry.version === undefined)
+      if (isUnknown) throw this.#outage(new Error('a session came back damaged'))
+      base = found
+
+      const { entry } = base
       const outcome = await this.#attempt(budget, () =>
         this.#backend.replace(key, entry, bytes, now() + TOMBSTONE_MS, now()),
       )
       if (isEntry(outcome)) return 'retired'
       if (outcome === 'gone') return { kind: 'absent' }
-      if (outcome === 'conflict') this.#reportConflict(record)
-
       if (attempt > 0) await budget.pause(attempt)
-      const found = await this.load(key, budget)
-      if (found.kind === 'gone' && found.tombstone.stamp === stamp) return 'retired'
-      if (found.kind === 'live' && found.record.header.stamp !== record.header.stamp) await keepUp?.(found)
-      base = found
+      found = await this.load(key, budget)
     }
   }
 
   /** A backend whose writes don't tell the new version has to be asked for it before the next write. */
-  async #writable(live: Live, budget: Budget): Promise<Found> {
-    return live.entry.version === undefined ? this.load(live.key, budget) : live
+  async #writable<F extends Live | Unreadable>(found: F, budget: Budget): Promise<F | Found> {
+    return found.entry.version === undefined ? this.load(found.key, budget) : found
   }
 
   async #read(key: string, budget: Budget): Promise<Entry | undefined> {
@@ -248,10 +262,9 @@ export class RecordStore {
     return error
   }
 
-  #reportConflict({ header }: StoredRecord): void {
-    this.#settings.report('conflict', 'Another request changed the session at the same time; both changes are kept.', {
-      publicId: header.publicId,
-    })
+  #reportConflict({ record }: Live): void {
+    const { publicId } = record.header
+    this.#settings.report('conflict', 'Two requests changed a session at the same time.', { publicId })
   }
 
   #encode(key: string, record: StoredRecord): Uint8Array {
@@ -271,6 +284,10 @@ export class RecordStore {
   #newStamp(): string {
     return Buffer.from(this.#settings.random(12)).toString('base64url')
   }
+}
+
+function stampOf(found: Found): string | undefined {
+  return found.kind === 'live' ? found.record.header.stamp : undefined
 }
 
 interface Failure {

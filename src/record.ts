@@ -1,53 +1,62 @@
 /** One value as its dialect writes it down. Opaque to the core. */
 export type EncodedValue = string | object
 
-/** Marks a key whose value is to be removed: a deletion is a change like any other, and must win or lose like one. */
-export const DELETED: unique symbol = Symbol('deleted')
+/** One key's new value; undefined if it is removed, which is a change like any other and wins or loses like one. */
+export interface KeyChange {
+  readonly encoded: EncodedValue | undefined
+}
 
 /** What one request wants changed: operations by key, not a copy of the state, so that other requests' keys survive. */
 export class Changes {
-  readonly entries: Map<string, EncodedValue | typeof DELETED> = new Map()
+  readonly byKey: Map<string, KeyChange> = new Map()
   /** After `clear`: the keys that it spares because they were stored after it. Undefined: nothing was cleared. */
   spared: Set<string> | undefined
   /** Seconds; 0 for a browser session. Undefined: unchanged. */
   timeout: number | undefined
 
   get isEmpty(): boolean {
-    return this.entries.size === 0 && this.spared === undefined && this.timeout === undefined
+    return this.byKey.size === 0 && this.spared === undefined && this.timeout === undefined
   }
 
   /** Whether a value is set: a visitor without a session gets one only then. */
   get setsValues(): boolean {
-    for (const value of this.entries.values()) if (value !== DELETED) return true
+    for (const { encoded } of this.byKey.values()) if (encoded !== undefined) return true
     return false
   }
 
   /** Whether what is stored under the key no longer counts. */
   covers(key: string): boolean {
-    return this.entries.has(key) || (this.spared !== undefined && !this.spared.has(key))
+    return this.byKey.has(key) || (this.spared !== undefined && !this.spared.has(key))
   }
 
   /** The new value of a key that is covered; undefined if it is removed. */
   encoded(key: string): EncodedValue | undefined {
-    const value = this.entries.get(key)
-    return value === DELETED ? undefined : value
+    return this.byKey.get(key)?.encoded
+  }
+
+  set(key: string, encoded: EncodedValue): void {
+    this.byKey.set(key, { encoded })
+  }
+
+  remove(key: string): void {
+    this.byKey.set(key, { encoded: undefined })
   }
 
   clear(): void {
-    this.entries.clear()
+    this.byKey.clear()
     this.spared = new Set()
   }
 
   /** Forgets everything. */
   reset(): void {
-    this.entries.clear()
+    this.byKey.clear()
     this.spared = undefined
     this.timeout = undefined
   }
 
   copy(): Changes {
     const copy = new Changes()
-    for (const [key, value] of this.entries) copy.entries.set(key, value)
+    for (const [key, change] of this.byKey) copy.byKey.set(key, change)
     copy.spared = this.spared
     copy.timeout = this.timeout
     return copy
@@ -55,9 +64,13 @@ export class Changes {
 
   /** Drops what `stored` has brought to the backend. What was changed again meanwhile stays. */
   settle(stored: Changes): void {
-    for (const [key, value] of stored.entries) if (this.entries.get(key) === value) this.entries.delete(key)
+    for (const [key, change] of stored.byKey) this.settleKey(key, change)
     if (this.spared === stored.spared) this.spared = undefined
     if (this.timeout === stored.timeout) this.timeout = undefined
+  }
+
+  settleKey(key: string, stored: KeyChange | undefined): void {
+    if (this.byKey.get(key) === stored) this.byKey.delete(key)
   }
 }
 

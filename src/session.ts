@@ -1,7 +1,7 @@
 import type { Dialect } from './dialect.js'
 import { isTimeout, MAX_TIMEOUT_SECONDS } from './config.js'
 import { describeValue, SessionError, SessionTypeError } from './errors.js'
-import { Changes, DELETED, type EncodedValue, type StoredRecord } from './record.js'
+import { Changes, type EncodedValue, type StoredRecord } from './record.js'
 
 /** `session.timeout = TIMEOUT_SESSION`: no timeout; the cookie ends when the browser closes. */
 export const TIMEOUT_SESSION = 0
@@ -121,7 +121,7 @@ export class Session<Data extends object = SessionData> {
     const known = this.#decoded.get(key)
     if (known?.encoded === encoded) return known.value as ReadonlyValue<Data[K]>
     const value = this.#dialect.decodeValue(key, encoded)
-    if (typeof value !== 'object' || Object.isFrozen(value)) this.#decoded.set(key, { encoded, value })
+    if (this.#dialect.isShareable(encoded)) this.#decoded.set(key, { encoded, value })
     return value as ReadonlyValue<Data[K]>
   }
 
@@ -133,7 +133,7 @@ export class Session<Data extends object = SessionData> {
    */
   set<K extends KeyOf<Data>>(key: K, value: Data[K] | ReadonlyValue<Data[K]>): void {
     this.#assertOpen('set')
-    this.#state.changes.entries.set(checkKey(key), this.#dialect.encodeValue(key, value))
+    this.#state.changes.set(checkKey(key), this.#dialect.encodeValue(key, value))
   }
 
   has(key: KeyOf<Data>): boolean {
@@ -144,7 +144,7 @@ export class Session<Data extends object = SessionData> {
   delete(key: KeyOf<Data>): boolean {
     this.#assertOpen('delete')
     const had = this.has(key)
-    this.#state.changes.entries.set(key, DELETED)
+    this.#state.changes.remove(key)
     return had
   }
 
@@ -156,7 +156,7 @@ export class Session<Data extends object = SessionData> {
 
   keys(): KeyOf<Data>[] {
     const { record, changes } = this.#state
-    const keys = new Set([...(record?.values.keys() ?? []), ...changes.entries.keys()])
+    const keys = new Set([...(record?.values.keys() ?? []), ...changes.byKey.keys()])
     return [...keys].filter((key) => this.#state.has(key)) as KeyOf<Data>[]
   }
 

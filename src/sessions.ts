@@ -287,7 +287,7 @@ export class Visit<Data extends object = SessionData> {
         throw new SessionTypeError('ERR_VALUE', 'update() takes a synchronous function: what it awaits, await before')
       }
       stored = dialect.encodeValue(key, value)
-      changes.entries.set(key, stored)
+      changes.set(key, stored)
       return applyChanges(record, changes)
     }
 
@@ -302,9 +302,7 @@ export class Visit<Data extends object = SessionData> {
       this.#assertCookieCanFollow()
       this.#issue(await records.create(apply(this.#newRecord(new Changes())), budget))
     }
-    if (pending.entries.has(key) && state.changes.entries.get(key) === pending.entries.get(key)) {
-      state.changes.entries.delete(key)
-    }
+    state.changes.settleKey(key, pending.byKey.get(key))
     if (state.changes.spared === pending.spared) state.changes.spared?.add(key)
     return dialect.decodeValue(key, stored)
   }

@@ -21,11 +21,10 @@ export type NodeResponse = ServerResponse | Http2ServerResponse
 type Commit = (header: ReadHeader) => Promise<ResponseHeaders>
 type Method = (...args: unknown[]) => unknown
 
-const PATCHED = [
-  'writeHead',
-  'flushHeaders',
-  'write',
-  'end',
+/** What sends headers. */
+const SENDERS = ['writeHead', 'flushHeaders', 'write', 'end'] as const
+/** What else behaves differently while a response is held. Each version and protocol of Node has some of these only. */
+const OTHERS = [
   'setHeader',
   'appendHeader',
   'removeHeader',
@@ -37,7 +36,8 @@ const PATCHED = [
   // What middleware calls to have the headers written that finds `_header` empty.
   '_implicitHeader',
 ] as const
-type Name = (typeof PATCHED)[number]
+type Name = (typeof SENDERS)[number] | (typeof OTHERS)[number]
+type Methods = Record<Name, Method>
 
 /**
  * `open`: nothing was sent. `committing`: the application has begun to send. `released`: calls pass. `refused`: what the
@@ -46,12 +46,34 @@ type Name = (typeof PATCHED)[number]
 type Phase = 'open' | 'committing' | 'released' | 'refused'
 
 /**
+ * Prepares a response for being held, and returns what holds it. To be called before the handler: in
+ * `response.end(await page())` the method is looked up first, and only then does `page` ask for the session.
+ *
  * @param handBack Where the error goes if the commit fails after the application has ended its response, so that its own
  *   error handler can answer. Without it, and for a stream that is still running, a plain response is sent.
  */
-export function holdResponse(response: NodeResponse, commit: Commit, handBack?: (error: unknown) => void): void {
-  const methods = response as unknown as Record<Name, Method>
-  const original = Object.fromEntries(PATCHED.map((name) => [name, methods[name]])) as Record<Name, Method>
+export function prepareHold(response: NodeResponse, commit: Commit, handBack?: (error: unknown) => void): () => void {
+  const methods = response as unknown as Methods
+  const original = {} as Methods
+  let patches: Methods | undefined
+  for (const name of SENDERS) {
+    const method = methods[name]
+    original[name] = method
+    methods[name] = (...args) => (patches ? patches[name](...args) : method.apply(response, args))
+  }
+  return () => {
+    for (const name of OTHERS) original[name] = methods[name]
+    patches = holdResponse(response, original, commit, handBack)
+    for (const name of OTHERS) if (typeof original[name] === 'function') methods[name] = patches[name]
+  }
+}
+
+function holdResponse(
+  response: NodeResponse,
+  original: Methods,
+  commit: Commit,
+  handBack?: (error: unknown) => void,
+): Methods {
   const call = (name: Name, args: unknown[]): unknown => original[name].apply(response, args)
 
   let phase: Phase = 'open'
@@ -134,7 +156,7 @@ export function holdResponse(response: NodeResponse, commit: Commit, handBack?: 
     })
   }
 
-  const patches: Record<Name, Method> = {
+  const patches: Methods = {
     writeHead: (...args) => {
       if (phase === 'released') return call('writeHead', args)
       if (phase === 'committing') throw headersSentError('write')
@@ -177,9 +199,6 @@ export function holdResponse(response: NodeResponse, commit: Commit, handBack?: 
     flush: (...args) => (phase === 'committing' ? hold('flush', args) : call('flush', args)),
     _implicitHeader: () => (phase === 'open' || phase === 'released' ? call('_implicitHeader', []) : undefined),
   }
-  // Each version and protocol of Node has some of them only.
-  for (const name of PATCHED) if (typeof original[name] === 'function') methods[name] = patches[name]
-
   function changeHeader(name: Name, verb: string, args: unknown[]): unknown {
     if (phase === 'committing') throw headersSentError(verb)
     return phase === 'refused' ? response : call(name, args)
@@ -200,6 +219,7 @@ export function holdResponse(response: NodeResponse, commit: Commit, handBack?: 
   override(response, 'writableEnded', seemsEnded)
   override(response, 'finished', seemsEnded)
   override(response, 'writableFinished', () => (phase === 'committing' ? false : undefined))
+  return patches
 }
 
 /** Answers what `answer` says, or else what the response would have answered, which is also returned as a function. */

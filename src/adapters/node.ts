@@ -2,7 +2,7 @@ import type { IncomingMessage } from 'node:http'
 import type { Http2ServerRequest } from 'node:http2'
 import type { TLSSocket } from 'node:tls'
 import type { Sessions } from '../sessions.js'
-import { holdResponse, type NodeResponse } from './held-response.js'
+import { prepareHold, type NodeResponse } from './held-response.js'
 
 /** A request of `node:http`, `node:https`, or the compatibility interface of `node:http2`. */
 export type NodeRequest = IncomingMessage | Http2ServerRequest
@@ -30,11 +30,9 @@ export function handle<Data extends object>(
 ): void {
   // Mounted twice, say for the application and for a router of it: the outer one does the work.
   if (sessions.isBound(request)) return next()
+  const hold = prepareHold(response, (header) => sessions.commit(visit, header), handBack)
   const visit = sessions.open(request.headers.cookie, {
-    onUse: () => {
-      if (response.headersSent) visit.headersAreSent()
-      else holdResponse(response, (header) => sessions.commit(visit, header), handBack)
-    },
+    onUse: () => (response.headersSent ? visit.headersAreSent() : hold()),
     isPlainHttp: () => isPlainHttp(request),
   })
   sessions.bind(request, visit)

@@ -42,12 +42,15 @@ export type RedisTarget = Required<Pick<RedisConnection, 'host' | 'port' | 'db' 
   Pick<RedisConnection, 'username' | 'password'>
 
 /** The connection with its defaults. What is wrong with it is added to the problems. */
-export function checkConnection(connection: RedisConnection, problems: string[]): RedisTarget {
+export function checkConnection(connection: RedisConnection, hasClient: boolean, problems: string[]): RedisTarget {
   const { url, ...rest } = connection
   const known = ['host', 'port', 'db', 'username', 'password', 'tls']
   for (const name of Object.keys(rest)) if (!known.includes(name)) problems.push(`${name} is not an option`)
-  const alsoGiven = known.filter((name) => rest[name as keyof typeof rest] !== undefined)
-  if (url !== undefined && alsoGiven.length > 0) problems.push(`url says it all: leave out ${alsoGiven.join(', ')}`)
+  const given = known.filter((name) => rest[name as keyof typeof rest] !== undefined)
+  if (url !== undefined && given.length > 0) problems.push(`url says it all: leave out ${given.join(', ')}`)
+  if (hasClient && (url !== undefined || given.length > 0)) {
+    problems.push('client is connected already: pass either client or where to connect, not both')
+  }
 
   const parsed = url === undefined ? rest : parseUrl(url)
   if (!parsed) problems.push('url must look like redis://user:password@host:6379/0')

@@ -43,7 +43,8 @@ local live = token and tonumber(digits) > tonumber(ARGV[2])`
 const WRITE = `${READ_HEAD}
 if token == string.sub(ARGV[3], 1, ${TOKEN_LENGTH}) then return 1 end
 if ARGV[1] == '' then
-  if live or (not token and redis.call('EXISTS', KEYS[1]) == 1) then return 0 end
+  if live then return 0 end
+  if not token then return redis.call('SET', KEYS[1], ARGV[3], 'PX', ARGV[4], 'NX') and 1 or 0 end
 else
   if not live then return -1 end
   if token ~= ARGV[1] then return 0 end
@@ -71,10 +72,7 @@ export function redis(options: RedisOptions = {}): Backend {
   const { client, prefix = 'vishnu:', ...connection } = options
   const problems: string[] = []
   if (typeof prefix !== 'string') problems.push(`prefix must be a string, not ${describeValue(prefix)}`)
-  const target = checkConnection(connection, problems)
-  if (client !== undefined && Object.values(connection).some((value) => value !== undefined)) {
-    problems.push('client is connected already: pass either client or where to connect, not both')
-  }
+  const target = checkConnection(connection, client !== undefined, problems)
   if (problems.length > 0) throw new ConfigError('redis', problems)
   return new RedisBackend(client === undefined ? connectRedis(target) : bindClient(client), prefix)
 }

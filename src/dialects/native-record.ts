@@ -2,7 +2,6 @@ import { Buffer } from 'node:buffer'
 import {
   type AtRest,
   type Changes,
-  DELETED,
   type EncodedValue,
   type StoredRecord,
   type Tombstone,
@@ -52,7 +51,7 @@ class Lines implements Values {
     const base = changes.spared ? this.#only(changes.spared) : this
     const replaced: { start: number; end: number; line: Buffer }[] = []
     const added: Buffer[] = []
-    for (const [key, encoded] of changes.entries) {
+    for (const [key, { encoded }] of changes.byKey) {
       const line = encodeLine(key, encoded)
       const old = base.#find(key)
       if (old) replaced.push({ ...old, line })
@@ -137,8 +136,8 @@ export function decodeRecord(key: string, value: Uint8Array): AtRest {
   return { kind: 'session', record: { header, values: new Lines(lines) } }
 }
 
-function encodeLine(key: string, encoded: EncodedValue | typeof DELETED): Buffer {
-  return Buffer.from(encoded === DELETED ? '' : `${JSON.stringify(key)}\t${encoded as string}\n`)
+function encodeLine(key: string, encoded: EncodedValue | undefined): Buffer {
+  return Buffer.from(encoded === undefined ? '' : `${JSON.stringify(key)}\t${encoded as string}\n`)
 }
 
 function parseKey(text: string): string | undefined {

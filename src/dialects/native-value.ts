@@ -46,6 +46,11 @@ export function decodeValue(sessionKey: string, text: string): unknown {
   }
 }
 
+/** What freezing does not protect (Date, Map, Set, bytes) is in rich text only. */
+export function isShareable(text: string): boolean {
+  return !text.startsWith(RICH_MARK)
+}
+
 /** Looks through a value before it is encoded: can JSON keep it, can the rich encoder, or neither? */
 class Survey {
   readonly #sessionKey: string

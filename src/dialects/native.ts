@@ -11,7 +11,7 @@ import {
 } from 'node:crypto'
 import type { Dialect, OpenedCookie, RandomSource } from '../dialect.js'
 import { decodeRecord, encodeRecord, encodeTombstone, noValues } from './native-record.js'
-import { decodeValue, encodeValue } from './native-value.js'
+import { decodeValue, encodeValue, isShareable } from './native-value.js'
 
 export interface NativeDialectOptions {
   /** The first seals, all open. */
@@ -121,6 +121,7 @@ export function nativeDialect({ secrets, encryptKeys, cookieName, random }: Nati
     noValues,
     encodeValue,
     decodeValue: (sessionKey, encoded) => decodeValue(sessionKey, encoded as string),
+    isShareable: (encoded) => isShareable(encoded as string),
   }
 }
 
