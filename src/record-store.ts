@@ -119,7 +119,7 @@ export class RecordStore {
     let lostReply: Failure | undefined
     for (let attempt = 0; ; attempt++) {
       if (base.kind === 'unreadable') throw this.#outage(new Error('a session came back damaged'))
-      if (base.kind !== 'live') return 'gone'
+      if (base.kind !== 'live' || this.#lifetime.isOver(base.record.header)) return 'gone'
       const { key, entry } = base
       const record = this.#stamped(change(base.record), stamp)
       const bytes = this.#encode(key, record)
@@ -148,6 +148,7 @@ export class RecordStore {
    * that a crash at any step leaves the old id without what the new one was given.
    */
   async rotate(live: Live, change: Change, budget: Budget): Promise<Created | 'gone'> {
+    if (this.#lifetime.isOver(live.record.header)) return 'gone'
     let created = await this.create(change(live.record), budget)
     const keepUp = async (newer: Live): Promise<void> => {
       // Another request stored something under the old id and was told so: it has to come along.
@@ -164,17 +165,19 @@ export class RecordStore {
 
   /** Ends a session for good, and what it became if another request rotated it meanwhile. */
   async terminate(found: Found, budget: Budget): Promise<void> {
-    for (;;) {
-      if (found.kind === 'absent') return
+    const followed = new Set<string>()
+    while (found.kind !== 'absent') {
       if (found.kind === 'gone') {
         const { successor } = found.tombstone
-        if (successor === undefined) return
+        // We write no circles; whoever can write into the store could, to keep a server busy.
+        if (successor === undefined || followed.has(successor)) return
+        followed.add(successor)
         found = await this.load(successor, budget)
-        continue
+      } else {
+        const end = await this.#retire(found, undefined, budget)
+        if (end === 'retired') return
+        found = end
       }
-      const end = await this.#retire(found, undefined, budget)
-      if (end === 'retired') return
-      found = end
     }
   }
 

@@ -211,8 +211,7 @@ function holdResponse(
     return undefined
   }
 
-  const seemsEnded = (): true | undefined =>
-    phase === 'refused' || (phase === 'committing' && hasEnded) ? true : undefined
+  const seemsEnded = (): true | undefined => (phase === 'committing' && hasEnded ? true : undefined)
   const headersHaveLeft = override(response, 'headersSent', () =>
     phase === 'committing' || phase === 'refused' ? true : undefined,
   )
