@@ -165,7 +165,7 @@ interface IoredisConnection extends Connection {
 }
 
 interface Connection {
-  on(event: 'error', listener: (error: Error) => void): unknown
+  on(event: 'error' | 'connect', listener: (error: Error) => void): unknown
 }
 
 /**
@@ -179,8 +179,14 @@ function connectLazily(
 ): RedisCommands {
   let lastError = new Error('Redis is not connected yet')
   let firstTry: Promise<unknown> | undefined
+  // iovalkey goes on, in database 0 and as whoever it may be, if the server refuses the database or the password.
+  let refusal: Error | undefined
+  client.on('connect', () => (refusal = undefined))
   // Without a listener a lost connection would end the process.
-  client.on('error', (error) => (lastError = error))
+  client.on('error', (error) => {
+    lastError = error
+    if (error.name === 'ReplyError') refusal = error
+  })
 
   async function ready(): Promise<void> {
     firstTry ??= Promise.race([
@@ -188,7 +194,7 @@ function connectLazily(
       connect().catch((error: Error) => (lastError = error)),
     ])
     await firstTry
-    if (!isReady()) throw explained(lastError)
+    if (refusal || !isReady()) throw explained(refusal ?? lastError)
   }
 
   return {
