@@ -201,6 +201,11 @@ export class Visit<Data extends object = SessionData> {
       try {
         // Not loaded: the backend was down, and the handler has chosen how to answer. Nothing was changed.
         if (this.#loaded) await this.#storeAtCommit()
+      } catch (error) {
+        const { code, message } = error as Partial<SessionError>
+        const isOutage = code === 'ERR_BACKEND' || code === 'ERR_BACKEND_FULL'
+        if (!isOutage) this.#core.settings.report('unsaved', `A session was not stored: ${message}`, { cause: error })
+        throw error
       } finally {
         this.#cookieIsSettled = true
         this.#state.changes.reset()

@@ -45,6 +45,14 @@ type Methods = Record<Name, Method>
  */
 type Phase = 'open' | 'committing' | 'released' | 'refused'
 
+interface Hold {
+  /** Holds the response from now on, until this commit and those of the other users have settled. */
+  use: (commit: Commit) => void
+}
+
+/** One for each response: sessions nested in others share it, so that there is one order of things and one outcome. */
+const holds = new WeakMap<NodeResponse, Hold>()
+
 /**
  * Prepares a response for being held, and returns what holds it. To be called before the handler: in
  * `response.end(await page())` the method is looked up first, and only then does `page` ask for the session.
@@ -52,26 +60,35 @@ type Phase = 'open' | 'committing' | 'released' | 'refused'
  * @param handBack Where the error goes if the commit fails after the application has ended its response, so that its own
  *   error handler can answer. Without it, and for a stream that is still running, a plain response is sent.
  */
-export function prepareHold(response: NodeResponse, commit: Commit, handBack?: (error: unknown) => void): () => void {
+export function prepareHold(response: NodeResponse, handBack?: (error: unknown) => void): Hold {
+  const present = holds.get(response)
+  if (present) return present
   const methods = response as unknown as Methods
   const original = {} as Methods
+  const commits: Commit[] = []
   let patches: Methods | undefined
   for (const name of SENDERS) {
     const method = methods[name]
     original[name] = method
     methods[name] = (...args) => (patches ? patches[name](...args) : method.apply(response, args))
   }
-  return () => {
-    for (const name of OTHERS) original[name] = methods[name]
-    patches = holdResponse(response, original, commit, handBack)
-    for (const name of OTHERS) if (typeof original[name] === 'function') methods[name] = patches[name]
+  const hold: Hold = {
+    use: (commit) => {
+      commits.push(commit)
+      if (patches) return
+      for (const name of OTHERS) original[name] = methods[name]
+      patches = holdResponse(response, original, commits, handBack)
+      for (const name of OTHERS) if (typeof original[name] === 'function') methods[name] = patches[name]
+    },
   }
+  holds.set(response, hold)
+  return hold
 }
 
 function holdResponse(
   response: NodeResponse,
   original: Methods,
-  commit: Commit,
+  commits: readonly Commit[],
   handBack?: (error: unknown) => void,
 ): Methods {
   const call = (name: Name, args: unknown[]): unknown => original[name].apply(response, args)
@@ -93,33 +110,36 @@ function holdResponse(
     // What the application does to the status from now on comes too late, as ever.
     const { statusCode } = response
     const status = isHttp1(response) ? { statusCode, statusMessage: response.statusMessage } : { statusCode }
-    commit((name) => headerText(response.getHeader(name)))
-      .then((headers) => {
+    const read: ReadHeader = (name) => headerText(response.getHeader(name))
+    Promise.allSettled(commits.map((commit) => commit(read)))
+      .then((outcomes) => {
+        const headers = outcomes.flatMap((outcome) => (outcome.status === 'fulfilled' ? [outcome.value] : []))
+        // Those with a cookie last: what they say about caching must win.
+        headers.sort((one, other) => one.append.length - other.append.length)
+        const failure = outcomes.find((outcome) => outcome.status === 'rejected')
+        if (failure) return refuse(failure.reason, headers)
         Object.assign(response, status)
-        release(headers)
-      }, refuse)
+        return release(headers)
+      })
       .catch(() => response.destroy())
   }
 
-  function release(headers: ResponseHeaders): void {
+  function release(headers: ResponseHeaders[]): void {
     phase = 'released'
     let outcome: unknown
     try {
-      for (const [name, value] of headers.set) call('setHeader', [name, value])
-      for (const [name, value] of headers.append) {
-        const present = response.getHeader(name)
-        call('setHeader', [name, present === undefined ? value : [present, value].flat()])
-      }
+      headers.forEach(apply)
       for (let next = held.shift(); next; next = held.shift()) outcome = call(...next)
     } catch (error) {
       // An impossible status or header: without the hold it would have been thrown at the application's own call.
-      refuse(error)
+      refuse(error, headers)
       return
     }
     if (outcome !== false) drain()
   }
 
-  function refuse(error: unknown): void {
+  /** @param headers Of the sessions that were stored: the visitor needs their cookies whatever else is sent. */
+  function refuse(error: unknown, headers: ResponseHeaders[]): void {
     for (const [, args] of held) discard(args)
     held = []
     if (headersHaveLeft()) {
@@ -128,6 +148,7 @@ function holdResponse(
     }
     phase = 'released'
     for (const name of response.getHeaderNames()) call('removeHeader', [name])
+    headers.forEach(apply)
     const status = statusOf(error)
     response.statusCode = status
     if (isHttp1(response)) response.statusMessage = ''
@@ -136,11 +157,21 @@ function holdResponse(
       handBack(error)
       return
     }
+    // An outage is an event already; of anything else this is the only word.
+    if (status < 503) process.emitWarning(error instanceof Error ? error : String(error))
     call('setHeader', ['content-type', 'text/plain; charset=utf-8'])
     call('setHeader', ['cache-control', 'no-store'])
     call('end', [`${STATUS_CODES[status]}\n`])
     phase = 'refused'
     drain()
+  }
+
+  function apply(headers: ResponseHeaders): void {
+    for (const [name, value] of headers.set) call('setHeader', [name, value])
+    for (const [name, value] of headers.append) {
+      const present = response.getHeader(name)
+      call('setHeader', [name, present === undefined ? value : [present, value].flat()])
+    }
   }
 
   /**

@@ -1,6 +1,7 @@
 import type { IncomingMessage } from 'node:http'
 import type { Http2ServerRequest } from 'node:http2'
 import type { TLSSocket } from 'node:tls'
+import type { ReadHeader, ResponseHeaders } from '../response-headers.js'
 import type { Sessions } from '../sessions.js'
 import { prepareHold, type NodeResponse } from './held-response.js'
 
@@ -30,9 +31,10 @@ export function handle<Data extends object>(
 ): void {
   // Mounted twice, say for the application and for a router of it: the outer one does the work.
   if (sessions.isBound(request)) return next()
-  const hold = prepareHold(response, (header) => sessions.commit(visit, header), handBack)
+  const hold = prepareHold(response, handBack)
+  const commit = (header: ReadHeader): Promise<ResponseHeaders> => sessions.commit(visit, header)
   const visit = sessions.open(request.headers.cookie, {
-    onUse: () => (response.headersSent ? visit.headersAreSent() : hold()),
+    onUse: () => (response.headersSent ? visit.headersAreSent() : hold.use(commit)),
     isPlainHttp: () => isPlainHttp(request),
   })
   sessions.bind(request, visit)
