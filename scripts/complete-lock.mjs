@@ -1,4 +1,4 @@
-// Usage: node scripts/complete-lock.mjs, after every `npm install` that changes the lock.
+// Usage: node scripts/complete-lock.mjs [folder], after every `npm install` that changes the lock, for example in tools.
 //
 // Tools with native binaries list one optional package per platform. A registry mirror that lacks some of them makes
 // `npm install` leave them out of the lock, and `npm ci` then refuses the lock as out of sync. This adds the missing
@@ -10,7 +10,7 @@ const processors = ['arm64', 'arm', 'ia32', 'loong64', 'ppc64', 'riscv64', 's390
 // As in linux-arm64-musl and linux-arm-gnueabihf.
 const cLibraries = { gnu: 'glibc', musl: 'musl' }
 
-const lockFile = new URL('../package-lock.json', import.meta.url)
+const lockFile = new URL(`../${process.argv[2] ?? '.'}/package-lock.json`, import.meta.url)
 const lock = JSON.parse(readFileSync(lockFile, 'utf8'))
 const added = []
 

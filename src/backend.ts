@@ -3,6 +3,7 @@ export type Version = string | number | bigint | Uint8Array
 
 /** What a backend holds under a key. */
 export interface Entry {
+  /** The bytes, as they were written. */
   value: Uint8Array
   /** Left out where a write does not learn it; the entry is then read again before it is written again. */
   version?: Version

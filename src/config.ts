@@ -10,9 +10,10 @@ import { createReporter, type EventListener, type Report } from './events.js'
 export interface SessionsOptions {
   /**
    * Signs the cookie. At least 32 characters (Unicode code points), from a secure random source. A list rotates: the first
-   * signs, all (at most 8) open. Changing it logs everybody out; putting a new one in front logs nobody out.
+   * signs, all (at most 8) open. Changing it logs everybody out; putting a new one in front logs nobody out. Undefined is
+   * allowed by the type only, for `process.env`: it throws at start.
    */
-  secret: string | readonly string[]
+  secret: string | readonly string[] | undefined
   /** Where sessions are kept, for example `redis()` or `memory()`. */
   backend: Backend
   /** Default `vishnu`. With the prefix `__Host-` browsers accept the cookie from this very host only. */

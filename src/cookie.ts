@@ -17,9 +17,6 @@ export const MAX_COOKIE_BYTES = 4096
 /** Browsers cap a cookie's life at 400 days (RFC 6265bis, section 5.5). */
 export const MAX_COOKIE_SECONDS: number = 400 * 86_400
 
-/** More cookies of our name than a browser sends by accident; each costs a seal check, so an attacker gets no more. */
-const MAX_CANDIDATES = 32
-
 /**
  * All values that a Cookie header holds under a name, in the header's order, each once. Written by hand since no parser
  * shows duplicates, and a planted duplicate must not hide ours. Never throws: whatever else is in the header is not ours.
@@ -29,18 +26,17 @@ const MAX_CANDIDATES = 32
  * browser wrote it; `x="1, __Host-id=…"` is one cookie that any subdomain may set.
  */
 export function findCookies(header: string | undefined, name: string): string[] {
-  const found: string[] = []
-  if (header === undefined || !header.includes(name)) return found
+  if (header === undefined || !header.includes(name)) return []
+  const found = new Set<string>()
   const isPrefixed = name.startsWith('__')
   for (const pair of header.split(isPrefixed ? ';' : /[;,]/)) {
     const equals = pair.indexOf('=')
     if (equals === -1 || trimBlanks(pair.slice(0, equals)) !== name) continue
     let value = trimBlanks(pair.slice(equals + 1))
     if (!isPrefixed && value.length > 1 && value.startsWith('"') && value.endsWith('"')) value = value.slice(1, -1)
-    if (value !== '' && !found.includes(value)) found.push(value)
-    if (found.length === MAX_CANDIDATES) break
+    if (value !== '') found.add(value)
   }
-  return found
+  return [...found]
 }
 
 /** Only space and tab (RFC 6265bis, section 5.6): `trim` would strip Unicode blanks too and let ` __Host-id` pass. */

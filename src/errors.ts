@@ -39,9 +39,11 @@ const statuses: Partial<Record<SessionErrorCode, number>> = {
 
 /** Every error of this library, but for wrong arguments, which are {@link SessionTypeError}s. */
 export class SessionError extends Error {
+  /** Stable: program against this, not against the message. */
   readonly code: SessionErrorCode
-  /** What the error should be answered with, under both names that frameworks look for. */
+  /** What an uncaught one should be answered with. */
   readonly status: number
+  /** The same: frameworks look for either name. */
   readonly statusCode: number
 
   constructor(code: SessionErrorCode, message: string, options?: ErrorOptions) {
@@ -74,7 +76,12 @@ export function describeValue(value: unknown): string {
 
 /** A key, value or timeout that can't be stored. Thrown by the call that passed it; nothing has changed. */
 export class SessionTypeError extends TypeError {
+  /** Stable: program against this, not against the message. */
   readonly code: SessionErrorCode
+  /** What an uncaught one should be answered with: it is the application's mistake. */
+  readonly status: number = 500
+  /** The same: frameworks look for either name. */
+  readonly statusCode: number = 500
 
   constructor(code: 'ERR_KEY' | 'ERR_VALUE' | 'ERR_TIMEOUT', message: string, options?: ErrorOptions) {
     super(message, options)

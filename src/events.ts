@@ -1,5 +1,6 @@
 /** What an operator may want to know. None of it holds an id, a cookie, a store key or a value. */
 export interface SessionEvent {
+  /** What happened. */
   type: 'gone' | 'conflict' | 'corrupt' | 'rejectedCookie' | 'duplicateCookie' | 'unsaved' | 'insecure' | 'backendError'
   /** One sentence that says what happened and, where something is to be mended, how. */
   message: string
@@ -9,6 +10,7 @@ export interface SessionEvent {
   cause?: unknown
 }
 
+/** Hears of every event. Whatever it does or throws, the request goes on. */
 export type EventListener = (event: SessionEvent) => void
 export type Report = (type: SessionEvent['type'], message: string, details?: Partial<SessionEvent>) => void
 

@@ -2,7 +2,9 @@ import type { Report } from './events.js'
 
 /** What an adapter does to a response before its first byte: replace these headers, add those. */
 export interface ResponseHeaders {
+  /** Lower-case names, and the values that take the place of the response's own. */
   set: [name: string, value: string][]
+  /** Headers to add to what is there: our Set-Cookie. */
   append: [name: string, value: string][]
 }
 

@@ -136,11 +136,12 @@ export class Session<Data extends object = SessionData> {
     this.#state.changes.set(checkKey(key), this.#dialect.encodeValue(key, value))
   }
 
+  /** Whether there is a value under the key, `undefined` included. */
   has(key: KeyOf<Data>): boolean {
     return this.#state.has(checkKey(key))
   }
 
-  /** Removes a value; resolves to whether there was one. Throws `ERR_COMMITTED` once the headers were sent. */
+  /** Removes a value; returns whether there was one. Throws `ERR_COMMITTED` once the headers were sent. */
   delete(key: KeyOf<Data>): boolean {
     this.#assertOpen('delete')
     const had = this.has(key)
@@ -154,12 +155,14 @@ export class Session<Data extends object = SessionData> {
     this.#state.changes.clear()
   }
 
+  /** The keys of all values, as this request sees them. */
   keys(): KeyOf<Data>[] {
     const { record, changes } = this.#state
     const keys = new Set([...(record?.values.keys() ?? []), ...changes.byKey.keys()])
     return [...keys].filter((key) => this.#state.has(key)) as KeyOf<Data>[]
   }
 
+  /** Keys and values. Throws `ERR_RECORD` if one of them can't be read: then go through `keys()`. */
   entries(): { [K in KeyOf<Data>]: [K, ReadonlyValue<Data[K]>] }[KeyOf<Data>][] {
     return this.keys().map((key) => [key, this.get(key)]) as ReturnType<this['entries']>
   }
@@ -205,7 +208,7 @@ export class Session<Data extends object = SessionData> {
   /**
    * Moves the session to a new id, keeping its values. Call it whenever a visitor's rights change, above all at log-in: an
    * id that someone else may know is then worthless. Done by the next `save` or when the response begins, whatever
-   * `autoSave` and the status. A session that ended meanwhile begins anew, empty.
+   * `autoSave` and the status. A session that ended meanwhile begins anew, with what this request sets.
    *
    * @param options `authenticated: true` restarts the absolute timeout as well: the visitor has just proved who they are.
    */

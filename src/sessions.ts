@@ -128,7 +128,7 @@ export class Visit<Data extends object = SessionData> {
   /** Done by this request; each is a reason for a Set-Cookie of its own. */
   readonly #done = { issued: false, confirmed: false, retimed: false, terminated: false }
 
-  consulted = false
+  #consulted = false
 
   constructor(core: Core, cookieHeader: string | undefined, facts: RequestFacts) {
     this.#core = core
@@ -143,10 +143,15 @@ export class Visit<Data extends object = SessionData> {
     this.#session = new Session<Data>(this.#state, core.settings.dialect, verbs, core.settings)
   }
 
+  /** For adapters: whether the handler has asked for the session. */
+  get consulted(): boolean {
+    return this.#consulted
+  }
+
   /** Reads the session when first asked, and no more than once, unless that failed. */
   session(): Promise<Session<Data>> {
-    if (!this.consulted) this.#facts.onUse?.()
-    this.consulted = true
+    if (!this.#consulted) this.#facts.onUse?.()
+    this.#consulted = true
     this.#loading ??= this.#load().catch((error: unknown) => {
       this.#loading = undefined
       throw error

@@ -39,7 +39,16 @@ describe('the packed package in an empty project', () => {
     )
     const options = ['--strict', '--noEmit', '--module', 'nodenext', '--target', 'es2023', '--types', 'node']
     const tsc = resolve('node_modules/typescript/bin/tsc')
-    await project.run(process.execPath, tsc, ...options, '--skipLibCheck', 'false', 'sessions.ts', 'app.ts')
+    const compiled = await project.run(
+      process.execPath,
+      tsc,
+      ...options,
+      '--skipLibCheck',
+      'false',
+      'sessions.ts',
+      'app.ts',
+    )
+    expect(compiled.stdout).toBe('')
   })
 
   test('brings in its two dependencies and no client library', async () => {

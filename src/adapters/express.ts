@@ -1,5 +1,6 @@
 import type { Sessions } from '../sessions.js'
-import { handle, type NodeMiddleware } from './node.js'
+import type { NodeMiddleware } from './node.js'
+import { handle } from './node-request.js'
 
 /**
  * Sessions for Express 4 and 5: `app.use(sessionMiddleware(sessions))`, before the routes. Works on plain `node:http` too.

@@ -121,7 +121,7 @@ function holdResponse(
         Object.assign(response, status)
         return release(headers)
       })
-      .catch(() => response.destroy())
+      .catch((error: unknown) => response.destroy(asError(error)))
   }
 
   function release(headers: ResponseHeaders[]): void {
@@ -143,7 +143,7 @@ function holdResponse(
     for (const [, args] of held) discard(args)
     held = []
     if (headersHaveLeft()) {
-      response.destroy()
+      response.destroy(asError(error))
       return
     }
     phase = 'released'
@@ -158,7 +158,7 @@ function holdResponse(
       return
     }
     // An outage is an event already; of anything else this is the only word.
-    if (status < 503) process.emitWarning(error instanceof Error ? error : String(error))
+    if (status < 503) process.emitWarning(asError(error))
     call('setHeader', ['content-type', 'text/plain; charset=utf-8'])
     call('setHeader', ['cache-control', 'no-store'])
     call('end', [`${STATUS_CODES[status]}\n`])
@@ -310,6 +310,11 @@ function isHttp1(response: NodeResponse): response is ServerResponse {
 function statusOf(error: unknown): number {
   const status: unknown = (error as { status?: unknown } | null | undefined)?.status
   return typeof status === 'number' && status >= 400 && status < 600 ? status : 500
+}
+
+/** Without an error HTTP/2 would end a stream as if all were well. */
+function asError(error: unknown): Error {
+  return error instanceof Error ? error : new Error('The response could not be sent', { cause: error })
 }
 
 function headersSentError(verb: string): Error {

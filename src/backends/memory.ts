@@ -1,6 +1,7 @@
 import type { Backend, Entry } from '../backend.js'
 import { ConfigError, describeValue, SessionError } from '../errors.js'
 
+/** How much `memory()` holds. */
 export interface MemoryOptions {
   /** How many sessions to hold. Default 100,000; beyond it, creating one throws `ERR_BACKEND_FULL`. */
   maxEntries?: number

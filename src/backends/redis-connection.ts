@@ -10,11 +10,13 @@ export interface RedisConnection {
   port?: number
   /** The number of the database. Default 0. */
   db?: number
+  /** Of Redis's ACL. Default: none. */
   username?: string
+  /** Default: none. */
   password?: string
   /** `true`, or options for `tls.connect`, for example `{ ca }`. */
   tls?: boolean | object
-  /** All of the above in one: `redis://user:password@host:6379/0`, `rediss:` for TLS. */
+  /** Where and who in one: `redis://user:password@host:6379/0`; `rediss:` for TLS, with `tls` for its options. */
   url?: string
 }
 
@@ -47,14 +49,17 @@ export function checkConnection(connection: RedisConnection, hasClient: boolean,
   const known = ['host', 'port', 'db', 'username', 'password', 'tls']
   for (const name of Object.keys(rest)) if (!known.includes(name)) problems.push(`${name} is not an option`)
   const given = known.filter((name) => rest[name as keyof typeof rest] !== undefined)
-  if (url !== undefined && given.length > 0) problems.push(`url says it all: leave out ${given.join(', ')}`)
+  const twice = given.filter((name) => name !== 'tls')
+  if (url !== undefined && twice.length > 0) problems.push(`url says it all: leave out ${twice.join(', ')}`)
   if (hasClient && (url !== undefined || given.length > 0)) {
     problems.push('client is connected already: pass either client or where to connect, not both')
   }
 
-  const parsed = url === undefined ? rest : parseUrl(url)
-  if (!parsed) problems.push('url must look like redis://user:password@host:6379/0')
-  const { host = 'localhost', port = 6379, db = 0, username, password, tls = false } = parsed ?? {}
+  const fromUrl = url === undefined ? {} : parseUrl(url)
+  if (!fromUrl) problems.push('url must look like redis://user:password@host:6379/0')
+  const options = Object.fromEntries(Object.entries(rest).filter(([, value]) => value !== undefined))
+  const all: RedisConnection = { ...fromUrl, ...options }
+  const { host = 'localhost', port = 6379, db = 0, username, password, tls = false } = all
   const refuse = (name: string, rule: string, value: unknown): void =>
     void problems.push(`${name} must be ${rule}, not ${describeValue(value)}`)
   if (typeof host !== 'string' || host === '') refuse('host', 'a host name or an address', host)
@@ -93,7 +98,9 @@ function requireClient(): { name: (typeof CLIENT_PACKAGES)[number]; module: obje
     try {
       return { name, module: require(name) as object }
     } catch (error) {
-      if ((error as NodeJS.ErrnoException).code !== 'MODULE_NOT_FOUND') throw error
+      const { code, message } = error as NodeJS.ErrnoException
+      // A client that is there but lacks something of its own is not "not installed".
+      if (code !== 'MODULE_NOT_FOUND' || !message.includes(`'${name}'`)) throw error
     }
   }
   throw new SessionError(

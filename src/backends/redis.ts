@@ -5,6 +5,9 @@ import { ConfigError, describeValue } from '../errors.js'
 import { bindClient, type RedisClient, type RedisCommands } from './redis-client.js'
 import { checkConnection, connectRedis, type RedisConnection } from './redis-connection.js'
 
+export type { RedisClient, RedisConnection }
+
+/** How to reach Redis: an address, or a client that is connected already. */
 export interface RedisOptions extends RedisConnection {
   /** A client of `@redis/client` (or `redis`), `ioredis` or `iovalkey`. It stays yours to configure, connect and close. */
   client?: RedisClient

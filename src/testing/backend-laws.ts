@@ -27,8 +27,8 @@ export interface BackendLawsOptions {
  * for (const law of backendLaws(() => myBackend())) test(law.name, law.check)
  * ```
  *
- * `open` is called anew for each law, and what it returns is closed after the law. Laws use random keys and remove them at
- * the end, so they can share one server and run side by side. They need the real server: what a stand-in does proves
+ * `open` is called anew for each law, and what it returns is closed after the law. Laws use random keys and remove them
+ * at the end, so they can share one server and run side by side. They need the real server: what a stand-in does proves
  * nothing.
  */
 export function backendLaws(open: () => Promise<Backend> | Backend, options: BackendLawsOptions = {}): BackendLaw[] {

@@ -1,2 +1,3 @@
-export { type BackendLaw, backendLaws } from './backend-laws.js'
-export { type HttpCase, httpScenario, type ScenarioServer } from './http-scenario.js'
+export { type BackendLaw, backendLaws, type BackendLawsOptions } from './backend-laws.js'
+export { type HttpCase, httpScenario } from './http-scenario.js'
+export type { ScenarioAnswer, ScenarioHandler, ScenarioRequest, ScenarioServer, Serve } from './http-scenario.js'

@@ -1,0 +1,273 @@
+import { Redis } from 'ioredis'
+import { afterEach, expect, test } from 'vitest'
+import { memory } from '../src/backends/memory.js'
+import { redis } from '../src/backends/redis.js'
+import { type Backend, createSessions, type SessionsOptions } from '../src/index.js'
+import { manualClock } from './helpers/clock.js'
+import { recordingBackend, wrapBackend } from './helpers/contract-backends.js'
+import { Leaks } from './helpers/contract-canaries.js'
+import { faultyBackend } from './helpers/contract-faults.js'
+import { begin, newVisitor, request } from './helpers/contract-requests.js'
+import { seededRandom } from './helpers/random.js'
+import { startRedis } from './helpers/redis-server.js'
+
+// Secrets, cookies, ids, store keys and values are canaries here: none may come out in an event, an error or a dump.
+
+const secret = 'CANARY-SECRET, which nobody may ever read'
+const encryptKey = 'CANARY-ENCRYPT-KEY, which nobody may read'
+const value = 'CANARY-VALUE'
+
+const cleanups: (() => unknown)[] = []
+afterEach(async () => {
+  for (const cleanup of cleanups.splice(0).toReversed()) await cleanup()
+})
+
+/** What must not come out, of a visitor whose cookie is signed and can thus be read. */
+function canariesOf(cookie: string, keys: readonly string[] = []): Record<string, string> {
+  const sealed = cookie.slice('vishnu='.length)
+  const id = Buffer.from(sealed.slice(1, 33), 'base64url').subarray(0, 18)
+  return {
+    secret: 'CANARY-SECRET',
+    encryptKey: 'CANARY-ENCRYPT',
+    value,
+    cookie: sealed,
+    'its MAC': sealed.slice(33),
+    id: id.toString('base64url'),
+    'id in hex': id.toString('hex'),
+    ...Object.fromEntries(keys.map((key, index) => [`store key ${index}`, key])),
+  }
+}
+
+function serverWith(backend: Backend, leaks: Leaks, options: Partial<SessionsOptions> = {}) {
+  return createSessions({
+    secret,
+    backend,
+    random: seededRandom('canaries'),
+    onEvent: leaks.hear,
+    backendTimeout: 100,
+    ...options,
+  })
+}
+
+test('no event and no error of the core tells a secret, a cookie, an id, a store key or a value', async () => {
+  const leaks = new Leaks()
+  const { backend: recorded, calls } = recordingBackend(memory())
+  const store = faultyBackend(recorded)
+  const sessions = serverWith(store, leaks, { autoSave: true })
+  const manual = serverWith(store, leaks, { random: seededRandom('more canaries') })
+  const cookie = await newVisitor(sessions, { user: value, list: [value] })
+  const other = await newVisitor(manual, { user: value })
+
+  // gone, conflict, rejectedCookie, duplicateCookie, unsaved, insecure
+  const slow = await begin(sessions, cookie)
+  await request(manual, `vishnu=junk; ${cookie}; ${other}`, (session) => session.update('user', () => value))
+  slow.session.set('user', value)
+  await slow.respond()
+  await request(manual, cookie, (session) => session.set('user', value))
+  const leaving = await begin(sessions, cookie)
+  const late = await begin(sessions, cookie)
+  await request(sessions, cookie, (session) => session.terminate())
+  leaving.session.set('user', value)
+  await leaving.respond()
+  late.session.set('user', value)
+  await leaks.fail(() => late.session.save())
+  await leaks.fail(() => late.session.update('user', () => value))
+  await leaks.fail(() => leaving.session.set('user', value))
+  const visit = sessions.open(undefined, { isPlainHttp: () => true })
+  ;(await visit.session()).set('user', value)
+  await sessions.commit(visit, (name) => (name === 'cache-control' ? 'public' : undefined))
+
+  // Values that can not be stored, with one that must not be told beside them.
+  const { session } = await begin(sessions, other)
+  class Account {
+    password = value
+  }
+  const odd = JSON.parse(`{ "__proto__": 1, "password": "${value}" }`) as Record<string, unknown>
+  const cyclic: Record<string, unknown> = { value, when: new Date(), odd }
+  cyclic['self'] = cyclic
+  for (const bad of [
+    new Account(),
+    { value, bad: () => value },
+    { ...cyclic },
+    Symbol(value),
+    [value, new WeakMap()],
+  ]) {
+    await leaks.fail(() => session.set('profile', bad))
+  }
+  await leaks.fail(() => session.update('user', async () => value))
+  await leaks.fail(() => session.set(1 as unknown as string, value))
+  await leaks.fail(() => (session.timeout = -1))
+
+  // backendError
+  store.breakDown('read', "is answered with another key's entry")
+  await leaks.fail(() => begin(sessions, other))
+  store.breakDown('read', 'hangs')
+  await leaks.fail(() => begin(sessions, other))
+  store.heal()
+  store.breakDown('replace', 'fails before it is applied')
+  await leaks.fail(() => session.terminate())
+  store.heal()
+  const small = serverWith(
+    wrapBackend(memory(), ({ run }) => run(), 10),
+    leaks,
+  )
+  await leaks.fail(() => newVisitor(small, { user: value }))
+  const full = serverWith(memory({ maxEntries: 1 }), leaks)
+  await newVisitor(full, { user: value })
+  await leaks.fail(() => newVisitor(full, { user: value }))
+  await leaks.fail(() => sessions.get({}))
+  await leaks.fail(() => sessions.current())
+
+  const keys = [...new Set(calls.map(({ key }) => key))]
+  expect([...leaks.of(canariesOf(cookie, keys)), ...leaks.of(canariesOf(other))]).toEqual([])
+  expect(leaks.seen).toEqual({
+    events: ['backendError', 'conflict', 'duplicateCookie', 'gone', 'insecure', 'rejectedCookie', 'unsaved'],
+    codes: [
+      'ERR_BACKEND',
+      'ERR_BACKEND_FULL',
+      'ERR_COMMITTED',
+      'ERR_KEY',
+      'ERR_NO_MIDDLEWARE',
+      'ERR_NO_REQUEST',
+      'ERR_SESSION_GONE',
+      'ERR_TIMEOUT',
+      'ERR_TOO_LARGE',
+      'ERR_VALUE',
+    ],
+  })
+})
+
+test.each(['JSON', 'rich'])('a damaged %s value is not quoted in the error that says so', async (kind) => {
+  const { now } = manualClock()
+  const leaks = new Leaks()
+  const { backend, calls } = recordingBackend(memory())
+  const sessions = serverWith(backend, leaks, { clock: now })
+  const cookie = await newVisitor(sessions, { user: kind === 'JSON' ? value : { value, when: new Date(0) } })
+  const key = calls[0]!.key
+  const entry = (await backend.read(key, now()))!
+  const text = Buffer.from(entry.value).toString()
+  for (const damaged of [text.replace(/\S\n$/, 'X\n'), text.replace('\t"', '\tX').replace('\t~[', '\t~X')]) {
+    expect(damaged).not.toBe(text)
+    await backend.delete(key)
+    await backend.create(key, Buffer.from(damaged), entry.deadline!, now())
+    const { session } = await begin(sessions, cookie)
+    await leaks.fail(() => session.get('user'))
+    await leaks.fail(() => session.entries())
+    await leaks.fail(() => session.update('user', (user) => user))
+  }
+  // A record that is cut short is an event.
+  await backend.delete(key)
+  await backend.create(key, Buffer.from(text.slice(0, -3)), entry.deadline!, now())
+  await begin(sessions, cookie)
+  expect(leaks.of(canariesOf(cookie, [key]))).toEqual([])
+  expect(leaks.seen).toEqual({ events: ['corrupt'], codes: ['ERR_RECORD'] })
+})
+
+test('a wrong configuration is explained without quoting secrets', async () => {
+  const leaks = new Leaks()
+  const backend = memory()
+  const create = (options: object) => leaks.fail(() => createSessions({ secret, backend, ...options }))
+  await create({ secret: 'CANARY-SECRET' })
+  await create({ secret: [secret, 'CANARY-SECRET', 1] })
+  await create({ secret: { secret } })
+  await create({ encryptKey: 'CANARY-ENCRYPT' })
+  await create({ secret, encrypt_key: encryptKey })
+  await leaks.fail(() => redis({ url: `CANARY-SECRET://:CANARY-SECRET@host` }))
+  await leaks.fail(() => redis({ url: 'redis://:CANARY-SECRET@host:port/0' }))
+  await leaks.fail(() => redis({ url: 'redis://:CANARY-SECRET%E0%A4%A@host/0' }))
+  await leaks.fail(() => redis({ password: 'CANARY-SECRET', port: 0 }))
+  expect(leaks.of({ secret: 'CANARY-SECRET', encryptKey: 'CANARY-ENCRYPT' })).toEqual([])
+})
+
+test('looking at the objects shows nothing', async () => {
+  const leaks = new Leaks()
+  const { backend, calls } = recordingBackend(memory())
+  const sessions = serverWith(backend, leaks)
+  const cookie = await newVisitor(sessions, { user: value })
+  const visit = sessions.open(cookie)
+  const session = await visit.session()
+  session.get('user')
+  session.set('more', value)
+  leaks.look(sessions, visit, session, memory(), { sessions, visit, session }, [session], session.publicId)
+  await request(serverWith(backend, leaks, { autoSave: true, encryptKey }), cookie, (visitor) => {
+    leaks.look(visitor)
+    visitor.regenerate()
+  })
+  expect(leaks.of(canariesOf(cookie, [calls[0]!.key]))).toEqual([])
+})
+
+test('warnings, which nobody asked for, tell nothing either', async () => {
+  const leaks = new Leaks()
+  const warnings: Error[] = []
+  const listen = (warning: Error): unknown => warnings.push(warning)
+  process.on('warning', listen)
+  cleanups.push(() => process.off('warning', listen))
+  const { backend, calls } = recordingBackend(memory())
+  const sessions = createSessions({ secret, backend, random: seededRandom('canaries') })
+  const cookie = await newVisitor(sessions, { user: value })
+  await request(sessions, cookie, (session) => session.set('user', value))
+  const { key } = calls[0]!
+  await backend.delete(key)
+  await backend.create(key, Buffer.from(`"user"\t"${value}"\n`), Date.now() + 60_000, Date.now())
+  await begin(sessions, cookie)
+  const visit = sessions.open(undefined, { isPlainHttp: () => true })
+  await (await visit.session()).update('user', () => value)
+  await sessions.commit(visit, () => undefined)
+  // Node emits them a little later.
+  await new Promise((resolve) => setImmediate(resolve))
+  const ours = warnings.filter(({ name }) => name === 'SessionWarning')
+  expect(ours.map((warning) => `${(warning as { code?: string }).code}`).toSorted()).toEqual([
+    'VISHNU_CORRUPT',
+    'VISHNU_INSECURE',
+    'VISHNU_UNSAVED',
+  ])
+  leaks.look(...ours)
+  expect(leaks.of(canariesOf(cookie, [key]))).toEqual([])
+})
+
+const clients = {
+  'its own connection': (port: number) => redis({ host: '127.0.0.1', port }),
+  ioredis: (port: number) => {
+    const client = new Redis({ host: '127.0.0.1', port, maxRetriesPerRequest: 0, retryStrategy: () => 50 })
+    client.on('error', () => undefined)
+    cleanups.push(() => client.disconnect())
+    return redis({ client })
+  },
+}
+
+test.each(Object.entries(clients))(
+  'with %s, neither Redis nor its errors show what opens a session',
+  async (_, open) => {
+    const leaks = new Leaks()
+    const server = await startRedis()
+    cleanups.push(server.stop)
+    const backend = open(server.port)
+    cleanups.push(() => backend.close?.())
+    const sessions = serverWith(backend, leaks, { backendTimeout: 500 })
+    const cookie = await newVisitor(sessions, { user: value })
+    const { value: valueCanary, ...bearer } = canariesOf(cookie)
+
+    // Whoever can read the store can read values, and nothing that makes a cookie.
+    const [key = ''] = (await server.command('KEYS', '*')).split('\n')
+    const atRest = `${key} ${await server.command('GET', key)}`
+    expect(atRest).toContain(valueCanary)
+    expect(Object.entries(bearer).filter(([, canary]) => atRest.includes(canary))).toEqual([])
+
+    await server.command('CONFIG', 'SET', 'maxmemory', '1')
+    const { session } = await begin(sessions, cookie)
+    await leaks.fail(() => session.update('user', () => value))
+    await leaks.fail(() => newVisitor(sessions, { user: value }))
+    await server.command('CONFIG', 'SET', 'maxmemory', '0')
+    await server.command('SET', key, value)
+    await begin(sessions, cookie)
+    await server.command('DEL', key)
+    await server.command('LPUSH', key, value)
+    await leaks.fail(() => begin(sessions, cookie))
+    await server.kill9()
+    await leaks.fail(() => session.update('user', () => value))
+    await leaks.fail(() => session.terminate())
+    await leaks.fail(() => begin(sessions, cookie))
+    expect(leaks.of({ ...bearer, value, key: key.slice('vishnu:'.length) })).toEqual([])
+    expect(leaks.seen).toEqual({ events: ['backendError', 'corrupt'], codes: ['ERR_BACKEND'] })
+  },
+)
