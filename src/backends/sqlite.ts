@@ -1,0 +1,161 @@
+import { randomBytes } from 'node:crypto'
+import { setTimeout as sleep } from 'node:timers/promises'
+import type { Backend, Entry } from '../backend.js'
+import { ConfigError, describeValue } from '../errors.js'
+import { isBusy, openDatabase, type SqliteDatabase, type SqliteStatement } from './sqlite-database.js'
+
+export type { SqliteDatabase, SqliteStatement }
+
+/** Which database, and how safely it is written. */
+export interface SqliteOptions {
+  /** Made if it is not there. Default `sessions.sqlite` in the working directory. Not on a network drive. */
+  file?: string
+  /** An open database of `node:sqlite`, `libsql` or `better-sqlite3`. It stays yours to configure and close. */
+  database?: SqliteDatabase
+  /** Default `vishnu_sessions`. */
+  table?: string
+  /** `full`, the default: what is acknowledged survives a power cut. `normal` is faster and may lose the last moments. */
+  synchronous?: 'full' | 'normal'
+}
+
+/** Longer than a visitor waits, shorter than for ever. */
+const BUSY_MS = 10_000
+/** Every so many new sessions, up to four times as many expired ones are removed: the file can't grow with the dead. */
+const SWEEP_EVERY = 64
+const MAX_VALUE_BYTES = 900_000_000
+
+/**
+ * Sessions in one SQLite file: they survive restarts, and all processes of one machine may share them.
+ *
+ * Uses `node:sqlite` where the runtime has it, else the package `libsql`.
+ *
+ * @throws `ERR_CONFIG` for wrong options or a file that can't be opened, `ERR_CLIENT_MISSING` if there is no driver.
+ */
+export function sqlite(options: SqliteOptions = {}): Backend {
+  const { file, database, table = 'vishnu_sessions', synchronous = 'full', ...unknown } = options
+  const problems = Object.keys(unknown).map((name) => `${name} is not an option`)
+  if (file !== undefined && (typeof file !== 'string' || file === '')) {
+    problems.push(`file must be a path, not ${describeValue(file)}`)
+  }
+  if (file !== undefined && database !== undefined) problems.push('database is open already: leave out file')
+  if (!/^[a-z_]\w{0,62}$/i.test(table)) problems.push('table must be a name of letters, digits and _')
+  if (synchronous !== 'full' && synchronous !== 'normal') problems.push('synchronous must be full or normal')
+  if (problems.length > 0) throw new ConfigError('sqlite', problems)
+
+  if (database) return new SqliteBackend(database, table, [], undefined)
+  const opened = openDatabase(file ?? 'sessions.sqlite')
+  // WAL: readers and the one writer don't wait for each other. FULL: with it, each commit reaches the disk.
+  const pragmas = ['PRAGMA journal_mode = WAL', `PRAGMA synchronous = ${synchronous}`]
+  return new SqliteBackend(opened, table, pragmas, () => opened.close())
+}
+
+interface Row {
+  value: Uint8Array | ArrayBuffer | null
+  version: string
+  deadline: number
+}
+
+type Statements = Record<'read' | 'exists' | 'create' | 'replace' | 'touch' | 'delete' | 'sweep', SqliteStatement>
+
+class SqliteBackend implements Backend {
+  readonly maxBytes = MAX_VALUE_BYTES
+  readonly #database: SqliteDatabase
+  readonly #table: string
+  readonly #pragmas: readonly string[]
+  readonly #close: (() => unknown) | undefined
+  #statements: Statements | undefined
+  #created = 0
+
+  constructor(database: SqliteDatabase, table: string, pragmas: readonly string[], close: (() => unknown) | undefined) {
+    this.#database = database
+    this.#table = table
+    this.#pragmas = pragmas
+    this.#close = close
+  }
+
+  async read(key: string, now: number): Promise<Entry | undefined> {
+    const row = (await this.#whenFree(({ read }) => read.get(key, now))) as Row | undefined
+    // Drivers differ: no row is undefined or null, a blob an ArrayBuffer or a Buffer of a shared pool, an empty one NULL.
+    return row ? { value: new Uint8Array(row.value ?? []), version: row.version, deadline: row.deadline } : undefined
+  }
+
+  async create(key: string, value: Uint8Array, deadline: number, now: number): Promise<Entry | 'exists'> {
+    const version = newVersion()
+    if (!(await this.#changes(({ create }) => create.run(key, value, version, deadline, now)))) return 'exists'
+    if (++this.#created % SWEEP_EVERY === 0) await this.#changes(({ sweep }) => sweep.run(now, SWEEP_EVERY * 4))
+    return { value, version, deadline }
+  }
+
+  async replace(
+    key: string,
+    entry: Entry,
+    value: Uint8Array,
+    deadline: number,
+    now: number,
+  ): Promise<Entry | 'conflict' | 'gone'> {
+    const version = newVersion()
+    const expected = entry.version as string
+    const done = await this.#changes(({ replace }) => replace.run(value, version, deadline, key, expected, now))
+    return done ? { value, version, deadline } : this.#refusal(key, now)
+  }
+
+  async touch(key: string, entry: Entry, deadline: number, now: number): Promise<'touched' | 'conflict' | 'gone'> {
+    const done = await this.#changes(({ touch }) => touch.run(deadline, key, entry.version as string, now))
+    return done ? 'touched' : this.#refusal(key, now)
+  }
+
+  async delete(key: string): Promise<void> {
+    await this.#changes((statements) => statements.delete.run(key))
+  }
+
+  async close(): Promise<void> {
+    this.#close?.()
+  }
+
+  async #refusal(key: string, now: number): Promise<'conflict' | 'gone'> {
+    return (await this.#whenFree(({ exists }) => exists.get(key, now))) ? 'conflict' : 'gone'
+  }
+
+  async #changes(run: (statements: Statements) => { readonly changes: number | bigint }): Promise<boolean> {
+    return Number((await this.#whenFree(run)).changes) > 0
+  }
+
+  /** Waits without blocking while another process writes. Each statement is a transaction of its own, so it can be repeated. */
+  async #whenFree<T>(run: (statements: Statements) => T): Promise<T> {
+    for (const start = performance.now(); ;) {
+      try {
+        return run((this.#statements ??= this.#setUp()))
+      } catch (error) {
+        if (!isBusy(error) || performance.now() - start > BUSY_MS) throw error
+      }
+      await sleep(1 + Math.random() * 20)
+    }
+  }
+
+  #setUp(): Statements {
+    const table = this.#table
+    for (const pragma of this.#pragmas) this.#database.exec(pragma)
+    this.#database.exec(`CREATE TABLE IF NOT EXISTS ${table} (
+      key TEXT PRIMARY KEY, value BLOB, version TEXT NOT NULL, deadline INTEGER NOT NULL
+    ) WITHOUT ROWID`)
+    this.#database.exec(`CREATE INDEX IF NOT EXISTS ${table}_deadline ON ${table} (deadline)`)
+    const prepare = (sql: string): SqliteStatement => this.#database.prepare(sql)
+    return {
+      read: prepare(`SELECT value, version, deadline FROM ${table} WHERE key = ? AND deadline > ?`),
+      exists: prepare(`SELECT 1 FROM ${table} WHERE key = ? AND deadline > ?`),
+      create: prepare(`INSERT INTO ${table} (key, value, version, deadline) VALUES (?, ?, ?, ?)
+        ON CONFLICT (key) DO UPDATE SET value = excluded.value, version = excluded.version, deadline = excluded.deadline
+        WHERE ${table}.deadline <= ?`),
+      replace: prepare(`UPDATE ${table} SET value = ?, version = ?, deadline = ?
+        WHERE key = ? AND version = ? AND deadline > ?`),
+      touch: prepare(`UPDATE ${table} SET deadline = ? WHERE key = ? AND version = ? AND deadline > ?`),
+      delete: prepare(`DELETE FROM ${table} WHERE key = ?`),
+      sweep: prepare(`DELETE FROM ${table} WHERE key IN
+        (SELECT key FROM ${table} WHERE deadline <= ? ORDER BY deadline LIMIT ?)`),
+    }
+  }
+}
+
+function newVersion(): string {
+  return randomBytes(12).toString('base64url')
+}
