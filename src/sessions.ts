@@ -36,7 +36,11 @@ export interface RequestFacts {
 /** The sessions of an application: made once by `createSessions`, shared by all its requests. */
 export class Sessions<Data extends object = SessionData> {
   readonly #core: Core
-  readonly #visits = new WeakMap<object, Visit<Data>>()
+  /**
+   * Where a request keeps its visit. Not a WeakMap: the visit knows the request, and an entry whose value leads back to its
+   * key is only dropped by a full garbage collection.
+   */
+  readonly #visit = Symbol('vishnu.visit')
 
   /** Use `createSessions`, which checks the options. */
   constructor(settings: Settings) {
@@ -51,7 +55,7 @@ export class Sessions<Data extends object = SessionData> {
    * @throws `ERR_BACKEND` (status 503) if the session can't be read. It is not a logged-out visitor.
    */
   async get(request: object): Promise<Session<Data>> {
-    const visit = this.#visits.get(request)
+    const visit = this.#visitOf(request)
     if (visit) return visit.session()
     throw new SessionError(
       'ERR_NO_MIDDLEWARE',
@@ -71,12 +75,16 @@ export class Sessions<Data extends object = SessionData> {
 
   /** For adapters: lets `get` find the visit by the framework's request object. */
   bind(request: object, visit: Visit<Data>): void {
-    this.#visits.set(request, visit)
+    Object.defineProperty(request, this.#visit, { value: visit })
   }
 
   /** For adapters: whether an outer adapter of the same sessions has this request already. */
   isBound(request: object): boolean {
-    return this.#visits.has(request)
+    return this.#visitOf(request) !== undefined
+  }
+
+  #visitOf(request: object): Visit<Data> | undefined {
+    return (request as { [visit: symbol]: Visit<Data> | undefined })[this.#visit]
   }
 
   /** For adapters: runs the handler so that `current()` and `getSession()` find the visit, there and in all it awaits. */

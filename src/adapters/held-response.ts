@@ -36,7 +36,8 @@ const OTHERS = [
   // What middleware calls to have the headers written that finds `_header` empty.
   '_implicitHeader',
 ] as const
-type Name = (typeof SENDERS)[number] | (typeof OTHERS)[number]
+type Sender = (typeof SENDERS)[number]
+type Name = Sender | (typeof OTHERS)[number]
 type Methods = Record<Name, Method>
 
 /**
@@ -48,10 +49,45 @@ type Phase = 'open' | 'committing' | 'released' | 'refused'
 interface Hold {
   /** Holds the response from now on, until this commit and those of the other users have settled. */
   use: (commit: Commit) => void
+  send: (name: Sender, args: unknown[]) => unknown
+  /** What the application is to see while the response is held. */
+  seemsSent: () => boolean
+  seemsEnded: () => boolean
 }
 
-/** One for each response: sessions nested in others share it, so that there is one order of things and one outcome. */
-const holds = new WeakMap<NodeResponse, Hold>()
+/**
+ * One for each response: sessions nested in others share it, so that there is one order of things and one outcome. On the
+ * response itself, since a WeakMap of objects that know each other is only emptied by a full garbage collection.
+ */
+const HOLD: unique symbol = Symbol('vishnu.hold')
+type Holdable = NodeResponse & { [HOLD]?: Hold }
+
+/** Shared by all responses: functions made for each would give each a shape of its own, and slow down all that uses it. */
+const STAND_INS = Object.fromEntries(
+  SENDERS.map((name) => [
+    name,
+    function (this: { [HOLD]: Hold }, ...args: unknown[]): unknown {
+      return this[HOLD].send(name, args)
+    },
+  ]),
+) as Record<Sender, Method>
+
+const ACCESSORS: PropertyDescriptorMap = {
+  headersSent: accessor((hold) => hold.seemsSent(), 'headersSent'),
+  writableEnded: accessor((hold) => hold.seemsEnded(), 'writableEnded'),
+}
+
+function accessor(isTrue: (hold: Hold) => boolean, property: string): PropertyDescriptor {
+  const get = function (this: NodeResponse & { [HOLD]: Hold }): unknown {
+    return isTrue(this[HOLD]) || ofClass(this, property)
+  }
+  return { configurable: true, enumerable: true, get }
+}
+
+/** What the response would answer without us. */
+function ofClass(response: NodeResponse, property: string): unknown {
+  return Reflect.get(Object.getPrototypeOf(response), property, response)
+}
 
 /**
  * Prepares a response for being held, and returns what holds it. To be called before the handler: in
@@ -60,29 +96,33 @@ const holds = new WeakMap<NodeResponse, Hold>()
  * @param handBack Where the error goes if the commit fails after the application has ended its response, so that its own
  *   error handler can answer. Without it, and for a stream that is still running, a plain response is sent.
  */
-export function prepareHold(response: NodeResponse, handBack?: (error: unknown) => void): Hold {
-  const present = holds.get(response)
-  if (present) return present
+export function prepareHold(response: Holdable, handBack?: (error: unknown) => void): Hold {
+  if (response[HOLD]) return response[HOLD]
   const methods = response as unknown as Methods
-  const original = {} as Methods
+  const { writeHead, flushHeaders, write, end } = methods
+  const original = { writeHead, flushHeaders, write, end } as Methods
   const commits: Commit[] = []
-  let patches: Methods | undefined
-  for (const name of SENDERS) {
-    const method = methods[name]
-    original[name] = method
-    methods[name] = (...args) => (patches ? patches[name](...args) : method.apply(response, args))
-  }
+  let held: HeldResponse | undefined
   const hold: Hold = {
     use: (commit) => {
       commits.push(commit)
-      if (patches) return
+      if (held) return
       for (const name of OTHERS) original[name] = methods[name]
-      patches = holdResponse(response, original, commits, handBack)
-      for (const name of OTHERS) if (typeof original[name] === 'function') methods[name] = patches[name]
+      held = holdResponse(response, original, commits, handBack)
+      for (const name of OTHERS) if (typeof original[name] === 'function') methods[name] = held.patches[name]
+      Object.defineProperties(response, ACCESSORS)
     },
+    send: (name, args) => (held ? held.patches[name](...args) : original[name].apply(response, args)),
+    seemsSent: () => held?.seemsSent() ?? false,
+    seemsEnded: () => held?.seemsEnded() ?? false,
   }
-  holds.set(response, hold)
+  Object.defineProperty(response, HOLD, { value: hold })
+  Object.assign(response, STAND_INS)
   return hold
+}
+
+interface HeldResponse extends Pick<Hold, 'seemsSent' | 'seemsEnded'> {
+  readonly patches: Methods
 }
 
 function holdResponse(
@@ -90,7 +130,7 @@ function holdResponse(
   original: Methods,
   commits: readonly Commit[],
   handBack?: (error: unknown) => void,
-): Methods {
+): HeldResponse {
   const call = (name: Name, args: unknown[]): unknown => original[name].apply(response, args)
 
   let phase: Phase = 'open'
@@ -142,7 +182,7 @@ function holdResponse(
   function refuse(error: unknown, headers: ResponseHeaders[]): void {
     for (const [, args] of held) discard(args)
     held = []
-    if (headersHaveLeft()) {
+    if (ofClass(response, 'headersSent')) {
       response.destroy(asError(error))
       return
     }
@@ -242,34 +282,11 @@ function holdResponse(
     return undefined
   }
 
-  const seemsEnded = (): true | undefined => (phase === 'committing' && hasEnded ? true : undefined)
-  const headersHaveLeft = override(response, 'headersSent', () =>
-    phase === 'committing' || phase === 'refused' ? true : undefined,
-  )
-  override(response, 'writableEnded', seemsEnded)
-  override(response, 'finished', seemsEnded)
-  override(response, 'writableFinished', () => (phase === 'committing' ? false : undefined))
-  return patches
-}
-
-/** Answers what `answer` says, or else what the response would have answered, which is also returned as a function. */
-function override(response: NodeResponse, property: string, answer: () => boolean | undefined): () => unknown {
-  const own = Object.getOwnPropertyDescriptor(response, property)
-  let value: unknown = own?.value
-  const below = (): unknown => {
-    if (own) return own.get ? own.get.call(response) : value
-    return Reflect.get(Object.getPrototypeOf(response), property, response)
+  return {
+    patches,
+    seemsSent: () => phase === 'committing' || phase === 'refused',
+    seemsEnded: () => phase === 'committing' && hasEnded,
   }
-  Object.defineProperty(response, property, {
-    configurable: true,
-    enumerable: true,
-    get: () => answer() ?? below(),
-    set: (next: unknown) => {
-      if (own?.set) own.set.call(response, next)
-      else value = next
-    },
-  })
-  return below
 }
 
 /** `writeHead(status[, message][, headers])`, headers as an object or as a list of names and values. */

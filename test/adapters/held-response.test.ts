@@ -309,15 +309,13 @@ describe('a client that goes away', () => {
 })
 
 describe('to the application the response has begun:', () => {
-  const look = ({ headersSent, writableEnded, finished, writableFinished }: ServerResponse): boolean[] => [
+  const look = ({ headersSent, writableEnded, writableFinished }: ServerResponse): boolean[] => [
     headersSent,
     writableEnded,
-    // Deprecated, and still what much middleware asks.
-    finished,
     writableFinished,
   ]
 
-  test('headersSent, writableEnded and finished say so at once, writableFinished when it has left', async () => {
+  test('headersSent and writableEnded say so at once, writableFinished when it has left', async () => {
     const seen: boolean[][] = []
     const finished = signal()
     const server = await stage((response) => {
@@ -339,11 +337,11 @@ describe('to the application the response has begun:', () => {
     server.store.release()
     await finished.promise
     expect(seen).toEqual([
-      [false, false, false, false],
-      [true, false, false, false],
-      [true, false, false, false],
-      [true, true, true, false],
-      [true, true, true, true],
+      [false, false, false],
+      [true, false, false],
+      [true, false, false],
+      [true, true, false],
+      [true, true, true],
     ])
   })
 
