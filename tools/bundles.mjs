@@ -1,0 +1,83 @@
+import { readFile } from 'node:fs/promises'
+import { isBuiltin } from 'node:module'
+import { join } from 'node:path'
+import { gzipSync } from 'node:zlib'
+import { build as bundle } from 'esbuild'
+import { manifest, subpaths } from './package.mjs'
+
+const clientLibraries = Object.keys(manifest.peerDependencies)
+const dependencies = Object.keys(manifest.dependencies)
+export const sizesFile = new URL('sizes.json', import.meta.url)
+
+/** Each subpath as an application's bundler would see it: our dependencies inside, client libraries outside. */
+export async function bundleAll(build) {
+  return Promise.all(
+    subpaths.map(async ({ name, module }) => {
+      const { metafile, outputFiles } = await bundle({
+        absWorkingDir: build,
+        entryPoints: [`dist/${module}.js`],
+        external: clientLibraries,
+        bundle: true,
+        minify: true,
+        format: 'esm',
+        platform: 'node',
+        target: 'node20',
+        metafile: true,
+        write: false,
+        preserveSymlinks: true,
+      })
+      const [output] = Object.values(metafile.outputs)
+      return {
+        name,
+        bytes: gzipSync(outputFiles[0].contents).length,
+        files: Object.keys(metafile.inputs),
+        imports: output.imports.filter(({ external }) => external).map(({ path }) => path),
+      }
+    }),
+  )
+}
+
+/** The subpaths that have outgrown their budget, or have none. */
+export async function tooLarge(bundles) {
+  const budgets = JSON.parse(await readFile(sizesFile, 'utf8'))
+  const unknown = Object.keys(budgets).filter((name) => !bundles.some((one) => one.name === name))
+  return [
+    ...bundles
+      .filter(({ name, bytes }) => !(bytes <= budgets[name]))
+      .map(({ name, bytes }) => `${name} has ${bytes} bytes, its budget is ${budgets[name] ?? 'not set'}`),
+    ...unknown.map((name) => `${name} has a budget and is not exported`),
+  ]
+}
+
+/** Room for what is mended, and not for what is added without a second thought. */
+export function budgetFor(bytes) {
+  return Math.ceil((bytes * 1.15) / 100) * 100
+}
+
+/**
+ * What a subpath drags along that it must not: the core a backend, an adapter, a framework or a client library; an adapter a
+ * backend; a backend the core. The published tests are no burden on anybody.
+ */
+export function misplaced(bundles) {
+  return bundles.flatMap(({ name, files, imports }) => [
+    ...files.filter((file) => !belongs(name, file)).map((file) => `${name} contains ${file}`),
+    ...imports.filter((path) => !isBuiltin(path) && !isOwnClient(name, path)).map((path) => `${name} imports ${path}`),
+  ])
+}
+
+function belongs(name, file) {
+  const [, kind, adapterOrFolder] = /^dist\/(?:(backends|adapters|testing)\/)?(.*)\.js$/.exec(file) ?? []
+  const isOurs = file.startsWith('dist/')
+  if (name === 'vishnu/testing') return true
+  if (name.startsWith('vishnu/backends/')) {
+    const family = name.slice('vishnu/backends/'.length)
+    return isOurs && (kind === 'backends' ? adapterOrFolder.split('-')[0] === family : adapterOrFolder === 'errors')
+  }
+  if (!isOurs) return dependencies.some((dependency) => file.includes(join('node_modules', dependency)))
+  return kind === undefined || (kind === 'adapters' && name !== 'vishnu')
+}
+
+/** A backend may import its client, if it is there. */
+function isOwnClient(name, path) {
+  return name.startsWith('vishnu/backends/') && clientLibraries.includes(path)
+}
