@@ -1,10 +1,12 @@
 // What `npm test` runs, on a fresh clone too: prepares what the tests need, runs every check, and counts.
-// Arguments are passed on to vitest: npm test -- test/cookie.test.ts
+// Arguments are passed on to vitest, and the browser and `npm run check:quality` are left out: npm test -- test/cookie.test.ts
+// `npm run test:browser` runs the tests in the browser only; what follows --browser is passed on to them.
 import { spawnSync } from 'node:child_process'
-import { existsSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
+import { heading, prepareBuild, prepareChromium, prepareDependencies, prepareRedis, run } from './prepare.mjs'
 
 const checks = [
   ['types', 'check:types'],
@@ -16,59 +18,56 @@ const checks = [
 
 process.chdir(fileURLToPath(new URL('..', import.meta.url)))
 const count = { passed: 0, failed: 0, skipped: 0 }
+const [first, ...others] = process.argv.slice(2)
 
-if (prepareDependencies() && prepareRedis()) {
-  for (const [name, script] of checks) {
-    heading(name)
-    if (run('npm', ['run', '--silent', script])) count.passed++
-    else count.failed++
-  }
-  heading('tests')
-  countTests(process.argv.slice(2))
+if (first === '--browser') {
+  if (prepareDependencies() && prepareBrowser() && prepareBuild()) countBrowserTests(others)
+  else count.failed++
 } else {
-  count.failed++
+  const args = first === undefined ? [] : [first, ...others]
+  const needsBrowser = args.length === 0
+  if (prepareDependencies() && prepareRedis() && (!needsBrowser || prepareBrowser())) {
+    countChecks()
+    if (args.length === 0) countQuality()
+    heading('tests')
+    countTests(args)
+    if (needsBrowser) countBrowserTests([])
+  } else {
+    count.failed++
+  }
 }
 
 const skipped = count.skipped > 0 ? `, ${count.skipped} skipped` : ''
 console.log(`\n${count.passed} passed, ${count.failed} failed${skipped}`)
 process.exitCode = count.failed > 0 ? 1 : 0
 
-function prepareDependencies() {
-  const installed = 'node_modules/.package-lock.json'
-  const isCurrent = existsSync(installed) && statSync(installed).mtimeMs >= statSync('package-lock.json').mtimeMs
-  if (isCurrent) return true
-  heading('npm ci: node_modules is missing or older than package-lock.json')
-  return run('npm', ['ci', '--include=dev', '--no-audit', '--no-fund'])
+function prepareBrowser() {
+  return prepareChromium() && prepareDependencies('test/browser')
 }
 
-function prepareRedis() {
-  if (hasRedis()) return true
-  const canInstall = process.getuid?.() === 0 && spawnSync('apt-get', ['--version']).status === 0
-  if (canInstall) {
-    heading('apt-get install redis-server: the tests start servers of their own and found none')
-    withoutServices(() => run('apt-get', ['update']) && run('apt-get', ['install', '-y', 'redis-server']))
-    if (hasRedis()) return true
+function countChecks() {
+  for (const [name, script] of checks) {
+    heading(name)
+    if (run('npm', ['run', '--silent', script])) count.passed++
+    else count.failed++
   }
-  heading('redis-server is missing')
-  const command = process.platform === 'darwin' ? 'brew install redis' : 'sudo apt-get install -y redis-server'
-  console.log(`The tests run against real Redis servers. Install redis-server and try again:\n\n  ${command}`)
-  return false
 }
 
-function hasRedis() {
-  return spawnSync('redis-server', ['--version']).status === 0
+/** One check a line. */
+function countQuality() {
+  heading('quality')
+  const options = { stdio: ['inherit', 'pipe', 'inherit'], encoding: 'utf8' }
+  const { stdout, status } = spawnSync('npm', ['run', '--silent', 'check:quality'], options)
+  process.stdout.write(stdout)
+  const withVerdict = (verdict) => stdout.split('\n').filter((line) => line.startsWith(`${verdict} `)).length
+  const crashed = status === 0 ? 0 : 1
+  count.passed += withVerdict('passed')
+  count.failed += withVerdict('FAILED') || crashed
 }
 
-/** Debian starts a service as soon as it is installed, unless this file forbids it. Containers often have it already. */
-function withoutServices(install) {
-  const policy = '/usr/sbin/policy-rc.d'
-  if (existsSync(policy)) return install()
-  writeFileSync(policy, '#!/bin/sh\nexit 101\n', { mode: 0o755 })
-  try {
-    return install()
-  } finally {
-    rmSync(policy)
-  }
+function countBrowserTests(args) {
+  heading('browser')
+  countTests(['--config', 'test/browser/vitest.config.mjs', ...args])
 }
 
 /** vitest's exit code counts too: it fails for errors outside of any test, which its report does not list. */
@@ -90,17 +89,4 @@ function countTests(args) {
   count.passed += passed
   count.failed += failed + brokenFiles || crashed
   count.skipped += tests.length - passed - failed
-}
-
-function run(command, args) {
-  const { status, error } = spawnSync(command, args, {
-    stdio: 'inherit',
-    env: { ...process.env, ...(process.stdout.isTTY ? {} : { NO_COLOR: '1' }), DEBIAN_FRONTEND: 'noninteractive' },
-  })
-  if (error) console.log(`${command} could not be run: ${error.message}`)
-  return status === 0
-}
-
-function heading(text) {
-  console.log(`\n== ${text}`)
 }
