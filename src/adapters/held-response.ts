@@ -270,6 +270,7 @@ function holdResponse(
     flush: (...args) => (phase === 'committing' ? hold('flush', args) : call('flush', args)),
     _implicitHeader: () => (phase === 'open' || phase === 'released' ? call('_implicitHeader', []) : undefined),
   }
+
   function changeHeader(name: Name, verb: string, args: unknown[]): unknown {
     if (phase === 'committing') throw headersSentError(verb)
     return phase === 'refused' ? response : call(name, args)
