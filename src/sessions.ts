@@ -75,7 +75,8 @@ export class Sessions<Data extends object = SessionData> {
 
   /** For adapters: lets `get` find the visit by the framework's request object. */
   bind(request: object, visit: Visit<Data>): void {
-    Object.defineProperty(request, this.#visit, { value: visit })
+    // A plain assignment: an object with a defined property outlives the young generation, where requests should end.
+    Object.assign(request, { [this.#visit]: visit })
   }
 
   /** For adapters: whether an outer adapter of the same sessions has this request already. */

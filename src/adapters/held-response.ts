@@ -116,7 +116,7 @@ export function prepareHold(response: Holdable, handBack?: (error: unknown) => v
     seemsSent: () => held?.seemsSent() ?? false,
     seemsEnded: () => held?.seemsEnded() ?? false,
   }
-  Object.defineProperty(response, HOLD, { value: hold })
+  response[HOLD] = hold
   Object.assign(response, STAND_INS)
   return hold
 }
