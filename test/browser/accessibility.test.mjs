@@ -97,6 +97,8 @@ test('the keyboard alone is enough to skip the header, log in and out, and the f
 async function tabTo(target) {
   const page = target.page()
   await target.waitFor()
+  // Before the style sheet is there, the focus looks as the browser likes it.
+  await page.waitForLoadState()
   for (let presses = 0; presses < 30; presses++) {
     await page.keyboard.press('Tab')
     const outline = await page.evaluate(() => getComputedStyle(document.activeElement).outlineStyle)

@@ -14,6 +14,8 @@ test('sessions survive when the server is killed and started again', async () =>
   await leaver.page.getByRole('button', { name: 'Log out' }).click()
   await leaver.page.getByRole('link', { name: 'Log in' }).waitFor()
 
+  // What the pages still load, such as the icon, would be an error of theirs.
+  for (const { page } of [visitor, leaver]) await page.waitForLoadState('networkidle')
   await shop.demo.crashAndRestart()
 
   expect(await visitor.user()).toBe('ada')
