@@ -94,14 +94,16 @@ export class Sessions<Data extends object = SessionData> {
   }
 
   /**
-   * For adapters: stores what is to be stored and resolves to the headers the response needs, before its first byte.
+   * For adapters: stores what is to be stored and gives the headers the response needs, before its first byte. A promise
+   * of them only if there is something to wait for: most requests just read, and their responses need not be held.
    *
    * @throws `ERR_BACKEND` if it could not be stored: the response must not leave as it is.
    */
-  async commit(visit: Visit<Data>, header: ReadHeader): Promise<ResponseHeaders> {
+  commit(visit: Visit<Data>, header: ReadHeader): ResponseHeaders | Promise<ResponseHeaders> {
     if (!visit.consulted) return { set: [], append: [] }
-    const cookie = await visit.commit()
-    return responseHeaders(cookie, header, this.#core.settings.report)
+    const headers = (cookie?: string): ResponseHeaders => responseHeaders(cookie, header, this.#core.settings.report)
+    const cookie = visit.commit()
+    return cookie instanceof Promise ? cookie.then(headers) : headers(cookie)
   }
 
   /** Closes the connections that the backend opened itself. */
@@ -127,6 +129,7 @@ export class Visit<Data extends object = SessionData> {
   #loading: Promise<Session<Data>> | undefined
   #loaded = false
   #lastVerb: Promise<unknown> = Promise.resolve()
+  #pendingVerbs = 0
   #cookieIsSettled = false
 
   #broughtCookie = false
@@ -208,8 +211,20 @@ export class Visit<Data extends object = SessionData> {
    * Stores what the handler left to be stored, then decides on the cookie, which thus never speaks of a session that is
    * not stored. From here on the session can't be changed, since the headers are about to leave.
    */
-  async commit(): Promise<string | undefined> {
+  commit(): string | undefined | Promise<string | undefined> {
     this.#state.committed = true
+    if (this.#commitTakesTime()) return this.#commitInTurn()
+    this.#cookieIsSettled = true
+    return this.#responseCookie()
+  }
+
+  #commitTakesTime(): boolean {
+    const { changes, rotation } = this.#state
+    const isUnderWay = this.#pendingVerbs > 0 || (this.#loading !== undefined && !this.#loaded)
+    return isUnderWay || !changes.isEmpty || rotation !== undefined || this.#touchIsDue(this.#live)
+  }
+
+  async #commitInTurn(): Promise<string | undefined> {
     await this.#loading?.catch(() => undefined)
     return this.#inTurn(async () => {
       try {
@@ -242,7 +257,7 @@ export class Visit<Data extends object = SessionData> {
     if (rotation || !toStore.isEmpty) {
       const outcome = await this.#store(toStore, budget)
       if (outcome === 'gone') this.#reportGone()
-    } else if (this.#live) {
+    } else if (this.#touchIsDue(this.#live)) {
       await this.#touch(this.#live, budget)
     }
   }
@@ -339,15 +354,18 @@ export class Visit<Data extends object = SessionData> {
 
   /** The one write that reading may cause. If it fails the session ends a little earlier: no reason to fail the request. */
   async #touch(live: Live, budget: Budget): Promise<void> {
-    const { records, lifetime } = this.#core
-    if (!this.#cookie?.stale && !lifetime.touchIsDue(live.record.header, live.entry.deadline ?? 0)) return
-    const outcome = await records.touch(live, budget).catch(() => undefined)
+    const outcome = await this.#core.records.touch(live, budget).catch(() => undefined)
     if (outcome === 'gone') {
       this.#lose()
       this.#reportGone()
     } else if (typeof outcome === 'object') {
       this.#confirm(outcome)
     }
+  }
+
+  #touchIsDue(live: Live | undefined): live is Live {
+    if (!live) return false
+    return this.#cookie?.stale || this.#core.lifetime.touchIsDue(live.record.header, live.entry.deadline ?? 0)
   }
 
   /** At most one cookie, and only for what this request did: a late answer must not overwrite a newer one's cookie. */
@@ -434,7 +452,8 @@ export class Visit<Data extends object = SessionData> {
 
   /** One verb after the other: a request does not compete with itself, and the commit sees the outcome of all of them. */
   #inTurn<T>(verb: () => Promise<T>): Promise<T> {
-    const turn = this.#lastVerb.then(verb)
+    this.#pendingVerbs++
+    const turn = this.#lastVerb.then(verb).finally(() => this.#pendingVerbs--)
     this.#lastVerb = turn.catch(() => undefined)
     return turn
   }

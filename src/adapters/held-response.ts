@@ -18,7 +18,7 @@ import type { ReadHeader, ResponseHeaders } from '../response-headers.js'
 /** A response of `node:http`, `node:https`, or the compatibility interface of `node:http2`. */
 export type NodeResponse = ServerResponse | Http2ServerResponse
 
-type Commit = (header: ReadHeader) => Promise<ResponseHeaders>
+type Commit = (header: ReadHeader) => ResponseHeaders | Promise<ResponseHeaders>
 type Method = (...args: unknown[]) => unknown
 
 /** What sends headers. */
@@ -110,7 +110,6 @@ export function prepareHold(response: Holdable, handBack?: (error: unknown) => v
       for (const name of OTHERS) original[name] = methods[name]
       held = holdResponse(response, original, commits, handBack)
       for (const name of OTHERS) if (typeof original[name] === 'function') methods[name] = held.patches[name]
-      Object.defineProperties(response, ACCESSORS)
     },
     send: (name, args) => (held ? held.patches[name](...args) : original[name].apply(response, args)),
     seemsSent: () => held?.seemsSent() ?? false,
@@ -139,24 +138,22 @@ function holdResponse(
   let held: [Name, unknown[]][] = []
   const drainListeners: Method[] = []
 
-  function hold(name: Name, args: unknown[]): void {
-    held.push([name, args])
-    begin()
-  }
-
   function begin(): void {
     if (phase !== 'open') return
     phase = 'committing'
+    const read: ReadHeader = (name) => headerText(response.getHeader(name))
+    const outcomes = commits.map((commit) => commit(read))
+    const ready = outcomes.filter((outcome): outcome is ResponseHeaders => !(outcome instanceof Promise))
+    if (ready.length === outcomes.length) return release(ready)
+
+    Object.defineProperties(response, ACCESSORS)
     // What the application does to the status from now on comes too late, as ever.
     const { statusCode } = response
     const status = isHttp1(response) ? { statusCode, statusMessage: response.statusMessage } : { statusCode }
-    const read: ReadHeader = (name) => headerText(response.getHeader(name))
-    Promise.allSettled(commits.map((commit) => commit(read)))
-      .then((outcomes) => {
-        const headers = outcomes.flatMap((outcome) => (outcome.status === 'fulfilled' ? [outcome.value] : []))
-        // Those with a cookie last: what they say about caching must win.
-        headers.sort((one, other) => one.append.length - other.append.length)
-        const failure = outcomes.find((outcome) => outcome.status === 'rejected')
+    Promise.allSettled(outcomes.map(async (outcome) => outcome))
+      .then((settled) => {
+        const headers = settled.flatMap((outcome) => (outcome.status === 'fulfilled' ? [outcome.value] : []))
+        const failure = settled.find((outcome) => outcome.status === 'rejected')
         if (failure) return refuse(failure.reason, headers)
         Object.assign(response, status)
         return release(headers)
@@ -168,7 +165,7 @@ function holdResponse(
     phase = 'released'
     let outcome: unknown
     try {
-      headers.forEach(apply)
+      applyAll(headers)
       for (let next = held.shift(); next; next = held.shift()) outcome = call(...next)
     } catch (error) {
       // An impossible status or header: without the hold it would have been thrown at the application's own call.
@@ -188,7 +185,7 @@ function holdResponse(
     }
     phase = 'released'
     for (const name of response.getHeaderNames()) call('removeHeader', [name])
-    headers.forEach(apply)
+    applyAll(headers)
     const status = statusOf(error)
     response.statusCode = status
     if (isHttp1(response)) response.statusMessage = ''
@@ -206,11 +203,14 @@ function holdResponse(
     drain()
   }
 
-  function apply(headers: ResponseHeaders): void {
-    for (const [name, value] of headers.set) call('setHeader', [name, value])
-    for (const [name, value] of headers.append) {
-      const present = response.getHeader(name)
-      call('setHeader', [name, present === undefined ? value : [present, value].flat()])
+  function applyAll(all: ResponseHeaders[]): void {
+    // Those with a cookie last: what they say about caching must win.
+    for (const { set, append } of all.toSorted((one, other) => one.append.length - other.append.length)) {
+      for (const [name, value] of set) call('setHeader', [name, value])
+      for (const [name, value] of append) {
+        const present = response.getHeader(name)
+        call('setHeader', [name, present === undefined ? value : [present, value].flat()])
+      }
     }
   }
 
@@ -227,34 +227,38 @@ function holdResponse(
     })
   }
 
+  const isReleased = (): boolean => phase === 'released'
+
   const patches: Methods = {
     writeHead: (...args) => {
       if (phase === 'released') return call('writeHead', args)
       if (phase === 'committing') throw headersSentError('write')
-      if (phase === 'open') {
-        applyHead(response, args)
-        begin()
-      }
-      return response
+      if (phase === 'refused') return response
+      applyHead(response, args)
+      begin()
+      return isReleased() ? call('writeHead', [response.statusCode]) : response
     },
     flushHeaders: (...args) => {
+      begin()
       if (phase === 'released') return call('flushHeaders', args)
-      if (phase !== 'refused') hold('flushHeaders', args)
+      if (phase !== 'refused') held.push(['flushHeaders', args])
       return undefined
     },
     write: (...args) => {
+      begin()
       if (phase === 'released') return call('write', args)
       if (phase === 'refused') return discard(args)
       if (hasEnded) return discard(args, writeAfterEndError()) && false
       owesDrain = true
-      hold('write', args)
+      held.push(['write', args])
       return false
     },
     end: (...args) => {
+      begin()
       if (phase === 'released') return call('end', args)
       if (phase === 'refused' || hasEnded) return discard(args) && response
       hasEnded = true
-      hold('end', args)
+      held.push(['end', args])
       return response
     },
     setHeader: (...args) => changeHeader('setHeader', 'set', args),
@@ -267,7 +271,7 @@ function holdResponse(
       if (event === 'drain' && (phase === 'open' || phase === 'committing')) drainListeners.push(listener as Method)
       return call('on', args)
     },
-    flush: (...args) => (phase === 'committing' ? hold('flush', args) : call('flush', args)),
+    flush: (...args) => (phase === 'committing' ? void held.push(['flush', args]) : call('flush', args)),
     _implicitHeader: () => (phase === 'open' || phase === 'released' ? call('_implicitHeader', []) : undefined),
   }
 

@@ -23,7 +23,7 @@ export function handle<Data extends object>(
   // Mounted twice, say for the application and for a router of it: the outer one does the work.
   if (sessions.isBound(request)) return next()
   const hold = prepareHold(response, handBack)
-  const commit = (header: ReadHeader): Promise<ResponseHeaders> => sessions.commit(visit, header)
+  const commit = (header: ReadHeader): ResponseHeaders | Promise<ResponseHeaders> => sessions.commit(visit, header)
   const visit = sessions.open(request.headers.cookie, {
     onUse: () => (response.headersSent ? visit.headersAreSent() : hold.use(commit)),
     isPlainHttp: () => isPlainHttp(request),
