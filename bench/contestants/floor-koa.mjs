@@ -1,0 +1,16 @@
+import { createServer } from 'node:http'
+import Koa from 'koa'
+import { BODY } from '../session-values.mjs'
+import { actionOf } from './actions.mjs'
+import { rawAccess } from './backends.mjs'
+
+export async function start(setting) {
+  const access = await rawAccess(setting)
+  const app = new Koa()
+  app.use(async (context) => {
+    const { name } = actionOf(context.url)
+    if (access) await access(name)
+    context.body = BODY
+  })
+  return { server: createServer(app.callback()) }
+}
