@@ -1,32 +1,31 @@
 import { libraryFolder } from './prepare.mjs'
 
 const KB = 1024
-export const SIZES = [
-  { bytes: 200, label: '200 B' },
+/** More would not fit into a cookie. */
+const SMALLEST = 200
+const SIZES = [
+  { bytes: SMALLEST, label: '200 B' },
   { bytes: 4 * KB, label: '4 KB' },
   { bytes: 64 * KB, label: '64 KB' },
 ]
 
 /** What one request does, to a session of what size, kept where. */
 export function casesOf({ quick, only }) {
-  const sizes = quick ? SIZES.filter(({ bytes }) => bytes !== 4 * KB) : SIZES
-  const untouched = { action: 'untouched', backend: 'memory', bytes: 200, name: 'memory: untouched' }
+  const untouched = { action: 'untouched', backend: 'memory', bytes: SMALLEST, name: 'memory: untouched' }
   const others = ['memory', 'sqlite', 'redis'].flatMap((backend) =>
     ['read', 'write'].flatMap((action) =>
-      sizes.map(({ bytes, label }) => ({ action, backend, bytes, name: `${backend}: ${action} ${label}` })),
+      SIZES.map(({ bytes, label }) => ({ action, backend, bytes, name: `${backend}: ${action} ${label}` })),
     ),
   )
-  return [untouched, ...others].filter(({ name }) => name.includes(only))
+  const all = [untouched, ...others].filter(({ name }) => name.includes(only))
+  return quick ? all.filter(({ name, bytes }) => bytes === SMALLEST || name === 'memory: read 64 KB') : all
 }
-
-/** A session in a cookie has no room for more. */
-const COOKIE_BYTES = 200
 
 /**
  * Who is measured in a case, in the order of each round. `floor` names the contestant that does all but sessions: the same
  * framework, and for Redis the raw commands.
  */
-export function contestantsOf({ backend, bytes }, { peers, against }) {
+export function contestantsOf({ action, backend, bytes }, { peers, quick, against }) {
   const floor = { name: 'bare node:http', contestant: 'floor-node' }
   const own = [
     floor,
@@ -35,11 +34,11 @@ export function contestantsOf({ backend, bytes }, { peers, against }) {
     // Measured twice, as if it were two: what they differ by is what no other difference may be taken for.
     { name: 'bare node:http again', contestant: 'floor-node', floor: floor.name },
   ]
-  if (!peers || backend === 'sqlite') return own
+  if (!peers || backend === 'sqlite' || (quick && !(action === 'read' && bytes === SMALLEST))) return own
   return [
     ...own,
     { name: 'express-session', contestant: 'express-session', floor: floor.name },
-    ...(backend === 'memory' && bytes <= COOKIE_BYTES
+    ...(backend === 'memory' && bytes === SMALLEST
       ? [{ name: 'iron-session (cookie only)', contestant: 'iron-session', floor: floor.name }]
       : []),
     { name: 'bare koa', contestant: 'floor-koa' },

@@ -10,6 +10,8 @@ import { BODY } from './session-values.mjs'
 /** Visitors at a time, each with a session of its own: nobody waits for, or competes with, anybody else's. */
 const VISITORS = 16
 const COUNTED_REQUESTS = 320
+/** By then V8 has compiled what there is to compile. */
+const WARM_UP_REQUESTS = 15_000
 
 export async function measureAll(options) {
   const folder = await mkdtemp(join(tmpdir(), 'vishnu-bench-'))
@@ -89,11 +91,12 @@ class Runner {
   /** Finds out how many requests take as long as a turn should: from then on their number is fixed. */
   async warmUp({ warmUpMs, sliceMs }) {
     let requests = 64
-    for (let spent = 0; spent < warmUpMs;) {
+    let done = 0
+    for (let spent = 0; spent < warmUpMs && done < WARM_UP_REQUESTS; done += requests) {
       const milliseconds = await this.#visit(requests)
       spent += milliseconds
       this.#requests = Math.max(64, Math.round((requests * sliceMs) / milliseconds))
-      requests = Math.min(this.#requests, requests * 4)
+      requests = Math.min(this.#requests * 2, requests * 4)
     }
   }
 

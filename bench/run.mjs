@@ -32,8 +32,8 @@ const results = await measureAll({
   ...options,
   peers: !options['no-peers'],
   rounds: Number(options.rounds ?? (options.quick ? 5 : 9)),
-  sliceMs: options.quick ? 50 : 150,
-  warmUpMs: options.quick ? 250 : 1000,
+  sliceMs: options.quick ? 80 : 150,
+  warmUpMs: options.quick ? 1200 : 1500,
 })
 const text = report(results)
 process.stdout.write(`\n${text}\n`)
