@@ -109,7 +109,7 @@ function cells({ name, cpu, rate, beyond, ratio, commands }) {
     cpu.median.toFixed(1),
     beyond ? range(beyond, 1) : 'floor',
     Math.round(rate.median).toString(),
-    ratio ? range(ratio, 2) : '',
+    ratio ? range(ratio, ratio.median < 0.1 ? 3 : 2) : '',
     Object.entries(commands)
       .map(([command, count]) => `${command} ${Number(count.toFixed(2))}`)
       .join(', '),
