@@ -38,7 +38,7 @@ export function prepareRedis() {
   return prepareProgram({
     program: 'redis-server',
     packageName: 'redis-server',
-    reason: 'the tests start servers of their own and found none',
+    reason: 'tests and benchmarks start servers of their own and found none',
     brew: 'brew install redis',
   })
 }
