@@ -74,6 +74,11 @@ export function describeValue(value: unknown): string {
   return typeof value === 'symbol' ? 'a symbol' : `${value as number | bigint | boolean | undefined}`
 }
 
+/** Whatever was thrown, in words. */
+export function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error)
+}
+
 /** A key, value or timeout that can't be stored. Thrown by the call that passed it; nothing has changed. */
 export class SessionTypeError extends TypeError {
   /** Stable: program against this, not against the message. */

@@ -2,7 +2,7 @@ import { Buffer } from 'node:buffer'
 import type { Backend, Entry } from './backend.js'
 import { Budget } from './budget.js'
 import type { Settings } from './config.js'
-import { SessionError } from './errors.js'
+import { messageOf, SessionError } from './errors.js'
 import type { Lifetime } from './lifetime.js'
 import type { StoredRecord, Tombstone } from './record.js'
 
@@ -303,8 +303,4 @@ function isFailure(outcome: Entry | Failure | undefined): outcome is Failure {
 
 function isEntry(outcome: Entry | string | Failure): outcome is Entry {
   return typeof outcome === 'object' && 'value' in outcome
-}
-
-function messageOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error)
 }

@@ -1,5 +1,5 @@
 import { createRequire } from 'node:module'
-import { ConfigError, SessionError } from '../errors.js'
+import { ConfigError, messageOf, SessionError } from '../errors.js'
 
 /** What the SQLite backend uses of a database: what `node:sqlite`, `libsql`, `better-sqlite3` and their like share. */
 export interface SqliteDatabase {
@@ -22,7 +22,7 @@ export function openDatabase(file: string): SqliteDatabase {
     // 0: a synchronous wait for another process's lock would stop every request of this one.
     return new Database(file, { timeout: 0 })
   } catch (error) {
-    throw new ConfigError('sqlite', [`file can't be opened: ${error instanceof Error ? error.message : String(error)}`])
+    throw new ConfigError('sqlite', [`file can't be opened: ${messageOf(error)}`])
   }
 }
 

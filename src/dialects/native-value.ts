@@ -1,5 +1,5 @@
 import * as devalue from 'devalue'
-import { SessionError, SessionTypeError } from '../errors.js'
+import { messageOf, SessionError, SessionTypeError } from '../errors.js'
 
 /**
  * One value as text: plain JSON where JSON keeps it exactly, for its speed and so that it stays readable in the store;
@@ -184,8 +184,4 @@ function describeInstance(prototype: unknown): string {
 function nameOf(sessionKey: string, path: readonly (string | number)[]): string {
   const steps = path.slice(0, 8).map((step) => `[${JSON.stringify(step)}]`)
   return `session key ${JSON.stringify(sessionKey)}${path.length > 0 ? `, at ${steps.join('')}` : ''}`
-}
-
-function messageOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error)
 }
