@@ -2,11 +2,11 @@ import { Buffer } from 'node:buffer'
 import { once } from 'node:events'
 import { type IncomingHttpHeaders, type IncomingMessage, request } from 'node:http'
 import { setTimeout as sleep } from 'node:timers/promises'
-import type { Backend, Entry } from '../backend.js'
 import { memory } from '../backends/memory.js'
 import type { SessionEvent } from '../events.js'
 import type { Session } from '../session.js'
 import { createSessions, type Sessions } from '../sessions.js'
+import { type BackendCall, ForwardingBackend } from './forwarding-backend.js'
 
 /*
  * The stage of the HTTP scenario: a server of any framework, those who visit it, a backend that can be watched, and the
@@ -134,51 +134,25 @@ export class Visitor {
 }
 
 /** A real backend that can be watched, slowed down and cut off. */
-export class WatchedBackend implements Backend {
-  readonly #memory = memory()
+export class WatchedBackend extends ForwardingBackend {
   readonly calls: string[] = []
   /** Milliseconds. */
   writeDelay = 0
   isDown = false
   onStored: () => void = () => undefined
 
-  read(key: string, now: number): Promise<Entry | undefined> {
-    return this.#call('read', () => this.#memory.read(key, now))
+  constructor() {
+    super(memory())
   }
 
-  create(key: string, value: Uint8Array, deadline: number, now: number): Promise<Entry | 'exists'> {
-    return this.#write('create', () => this.#memory.create(key, value, deadline, now))
-  }
-
-  replace(
-    key: string,
-    entry: Entry,
-    value: Uint8Array,
-    deadline: number,
-    now: number,
-  ): Promise<Entry | 'conflict' | 'gone'> {
-    return this.#write('replace', () => this.#memory.replace(key, entry, value, deadline, now))
-  }
-
-  touch(key: string, entry: Entry, deadline: number, now: number): Promise<'touched' | 'conflict' | 'gone'> {
-    return this.#write('touch', () => this.#memory.touch(key, entry, deadline, now))
-  }
-
-  delete(key: string): Promise<void> {
-    return this.#write('delete', () => this.#memory.delete(key))
-  }
-
-  async #write<T>(operation: string, run: () => Promise<T>): Promise<T> {
-    if (this.writeDelay > 0) await sleep(this.writeDelay)
-    const outcome = await this.#call(operation, run)
-    this.onStored()
-    return outcome
-  }
-
-  async #call<T>(operation: string, run: () => Promise<T>): Promise<T> {
+  protected async around<T>({ operation }: BackendCall, run: () => Promise<T>): Promise<T> {
+    const isWrite = operation !== 'read'
+    if (isWrite && this.writeDelay > 0) await sleep(this.writeDelay)
     this.calls.push(operation)
     if (this.isDown) throw new Error('The backend was cut off on purpose')
-    return run()
+    const outcome = await run()
+    if (isWrite) this.onStored()
+    return outcome
   }
 }
 

@@ -1,6 +1,6 @@
-import type { Backend, Entry } from '../../src/backend.js'
 import { memory } from '../../src/backends/memory.js'
 import { SessionError } from '../../src/errors.js'
+import { type BackendCall, ForwardingBackend } from '../../src/testing/forwarding-backend.js'
 
 export interface Signal {
   readonly promise: Promise<void>
@@ -19,12 +19,15 @@ export function signal(): Signal {
  * The memory backend behind a barrier. A test closes it, waits until a write stands there, looks around, and opens it
  * again: what comes before what is then a matter of order, never of time.
  */
-export class ParkingBackend implements Backend {
-  readonly #inner = memory()
+export class ParkingBackend extends ForwardingBackend {
   #barrier: { arrived: Signal; opened: Signal } | undefined
   #outage: Error | undefined
   /** Every call so far, in order. */
   readonly calls: string[] = []
+
+  constructor() {
+    super(memory())
+  }
 
   /** From now on writes wait for `release` or `fail`. */
   park(): void {
@@ -50,42 +53,12 @@ export class ParkingBackend implements Backend {
     this.#barrier = undefined
   }
 
-  read(key: string, now: number): Promise<Entry | undefined> {
-    return this.#call('read', () => this.#inner.read(key, now))
-  }
-
-  create(key: string, value: Uint8Array, deadline: number, now: number): Promise<Entry | 'exists'> {
-    return this.#write('create', () => this.#inner.create(key, value, deadline, now))
-  }
-
-  replace(
-    key: string,
-    entry: Entry,
-    value: Uint8Array,
-    deadline: number,
-    now: number,
-  ): Promise<Entry | 'conflict' | 'gone'> {
-    return this.#write('replace', () => this.#inner.replace(key, entry, value, deadline, now))
-  }
-
-  touch(key: string, entry: Entry, deadline: number, now: number): Promise<'touched' | 'conflict' | 'gone'> {
-    return this.#write('touch', () => this.#inner.touch(key, entry, deadline, now))
-  }
-
-  delete(key: string): Promise<void> {
-    return this.#write('delete', () => this.#inner.delete(key))
-  }
-
-  async #write<T>(operation: string, run: () => Promise<T>): Promise<T> {
-    const barrier = this.#barrier
+  protected async around<T>({ operation }: BackendCall, run: () => Promise<T>): Promise<T> {
+    const barrier = operation === 'read' ? undefined : this.#barrier
     if (barrier) {
       barrier.arrived.fire()
       await barrier.opened.promise
     }
-    return this.#call(operation, run)
-  }
-
-  async #call<T>(operation: string, run: () => Promise<T>): Promise<T> {
     this.calls.push(operation)
     if (this.#outage) throw this.#outage
     return run()

@@ -1,6 +1,6 @@
-import type { Backend, Entry } from '../../src/index.js'
+import { type BackendCall, ForwardingBackend } from '../../src/testing/forwarding-backend.js'
 
-export type Operation = 'read' | 'create' | 'replace' | 'touch' | 'delete'
+export type Operation = BackendCall['operation']
 
 export interface Call {
   readonly operation: Operation
@@ -13,14 +13,9 @@ export interface Call {
 type Interceptor = (proceed: () => Promise<unknown>) => Promise<unknown>
 
 /** Notes what a real backend is asked to do, and holds up or breaks single calls. */
-export class WatchedBackend implements Backend {
+export class WatchedBackend extends ForwardingBackend {
   readonly calls: Call[] = []
-  readonly #backend: Backend
   readonly #interceptors: { operation: Operation; intercept: Interceptor }[] = []
-
-  constructor(backend: Backend) {
-    this.#backend = backend
-  }
 
   operations(): Operation[] {
     return this.calls.map(({ operation }) => operation)
@@ -39,8 +34,8 @@ export class WatchedBackend implements Backend {
 
   /** What a key holds now, as text. */
   async text(key: string, now: number): Promise<string | undefined> {
-    const entry = await this.#backend.read(key, now)
-    return entry && new TextDecoder().decode(entry.value)
+    const entry = await this.inner.read(key, now)
+    return textOf(entry?.value)
   }
 
   /** Does something else in place of the next call of an operation. */
@@ -73,52 +68,16 @@ export class WatchedBackend implements Backend {
     })
   }
 
-  read(key: string, now: number): Promise<Entry | undefined> {
-    return this.#call({ operation: 'read', key, value: undefined, deadline: undefined }, () =>
-      this.#backend.read(key, now),
-    )
-  }
-
-  create(key: string, value: Uint8Array, deadline: number, now: number): Promise<Entry | 'exists'> {
-    return this.#call({ operation: 'create', key, value: textOf(value), deadline }, () =>
-      this.#backend.create(key, value, deadline, now),
-    )
-  }
-
-  replace(
-    key: string,
-    entry: Entry,
-    value: Uint8Array,
-    deadline: number,
-    now: number,
-  ): Promise<Entry | 'conflict' | 'gone'> {
-    return this.#call({ operation: 'replace', key, value: textOf(value), deadline }, () =>
-      this.#backend.replace(key, entry, value, deadline, now),
-    )
-  }
-
-  touch(key: string, entry: Entry, deadline: number, now: number): Promise<'touched' | 'conflict' | 'gone'> {
-    return this.#call({ operation: 'touch', key, value: undefined, deadline }, () =>
-      this.#backend.touch(key, entry, deadline, now),
-    )
-  }
-
-  delete(key: string): Promise<void> {
-    return this.#call({ operation: 'delete', key, value: undefined, deadline: undefined }, () =>
-      this.#backend.delete(key),
-    )
-  }
-
-  async #call<T>(call: Call, proceed: () => Promise<T>): Promise<T> {
-    this.calls.push(call)
+  protected async around<T>({ value, ...call }: BackendCall, proceed: () => Promise<T>): Promise<T> {
+    this.calls.push({ ...call, value: textOf(value) })
     const index = this.#interceptors.findIndex(({ operation }) => operation === call.operation)
     const [interceptor] = index === -1 ? [] : this.#interceptors.splice(index, 1)
     return interceptor ? ((await interceptor.intercept(proceed)) as T) : proceed()
   }
 }
 
-function textOf(value: Uint8Array): string {
-  return new TextDecoder().decode(value)
+function textOf(value: Uint8Array | undefined): string | undefined {
+  return value && new TextDecoder().decode(value)
 }
 
 function promiseWithResolver(): { promise: Promise<void>; resolve: () => void } {
