@@ -1,4 +1,49 @@
+import { setTimeout } from 'node:timers'
 import { SessionError } from './errors.js'
+
+/** A call that somebody waits for. */
+interface Waiting {
+  /** On the clock of `performance.now()`. */
+  readonly end: number
+  readonly giveUp: () => void
+}
+
+/**
+ * Watches over calls that may never be answered. One timer for all of them: one for each would cost more than a read from
+ * memory does. It keeps the process alive only while somebody waits.
+ */
+export class Watch {
+  readonly #waiting = new Set<Waiting>()
+  #timer: NodeJS.Timeout | undefined
+
+  begin(call: Waiting): void {
+    this.#waiting.add(call)
+    if (!this.#timer) this.#wakeAt(call.end)
+    else if (this.#waiting.size === 1) this.#timer.ref()
+  }
+
+  settle(call: Waiting): void {
+    this.#waiting.delete(call)
+    if (this.#waiting.size === 0) this.#timer?.unref()
+  }
+
+  #wakeAt(time: number): void {
+    this.#timer = setTimeout(() => this.#wake(), Math.max(1, Math.ceil(time - performance.now())))
+  }
+
+  #wake(): void {
+    const now = performance.now()
+    const late = [...this.#waiting].filter(({ end }) => end <= now)
+    for (const call of late) this.#waiting.delete(call)
+    this.#timer = undefined
+    if (this.#waiting.size > 0) this.#wakeAt(Math.min(...[...this.#waiting].map(({ end }) => end)))
+    for (const { giveUp } of late) giveUp()
+  }
+}
+
+/** Cloudflare Workers end a request's timers together with the request, so there every budget watches for itself. */
+const isWorker = (globalThis as { navigator?: { userAgent?: string } }).navigator?.userAgent === 'Cloudflare-Workers'
+const sharedWatch = isWorker ? undefined : new Watch()
 
 /**
  * The time that one step (opening, committing, a verb) may spend on the backend, retries included. Real time, not the
@@ -7,10 +52,12 @@ import { SessionError } from './errors.js'
 export class Budget {
   readonly #milliseconds: number
   readonly #end: number
+  readonly #watch: Watch
 
   constructor(milliseconds: number) {
     this.#milliseconds = milliseconds
     this.#end = performance.now() + milliseconds
+    this.#watch = sharedWatch ?? new Watch()
   }
 
   get spent(): boolean {
@@ -23,14 +70,15 @@ export class Budget {
    */
   run<T>(call: () => Promise<T>): Promise<T> {
     return new Promise((resolve, reject) => {
-      const timer = setTimeout(() => reject(this.#timeout()), Math.max(0, this.#end - performance.now()))
+      const waiting = { end: this.#end, giveUp: () => reject(this.#timeout()) }
+      this.#watch.begin(waiting)
       call().then(
         (outcome) => {
-          clearTimeout(timer)
+          this.#watch.settle(waiting)
           resolve(outcome)
         },
         (error: unknown) => {
-          clearTimeout(timer)
+          this.#watch.settle(waiting)
           reject(error)
         },
       )

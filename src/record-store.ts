@@ -246,14 +246,12 @@ export class RecordStore {
   }
 
   /** The call's outcome, or what made it fail: a failed write may have been applied, so failing is an outcome too. */
-  async #attempt<T>(budget: Budget, call: () => Promise<T>): Promise<T | Failure> {
-    try {
-      return await budget.run(call)
-    } catch (error) {
+  #attempt<T>(budget: Budget, call: () => Promise<T>): Promise<T | Failure> {
+    return budget.run(call).catch((error: unknown) => {
       // The time is up, or the backend says for sure that it did not and will not do it.
       if (error instanceof SessionError || budget.spent) throw this.#outage(error)
       return { failure: error }
-    }
+    })
   }
 
   #outage(cause: unknown): SessionError {

@@ -6,13 +6,20 @@ export interface KeyChange {
   readonly encoded: EncodedValue | undefined
 }
 
+const NO_CHANGES: ReadonlyMap<string, KeyChange> = new Map()
+
 /** What one request wants changed: operations by key, not a copy of the state, so that other requests' keys survive. */
 export class Changes {
-  readonly byKey: Map<string, KeyChange> = new Map()
+  #byKey: Map<string, KeyChange> | undefined
   /** After `clear`: the keys that it spares because they were stored after it. Undefined: nothing was cleared. */
   spared: Set<string> | undefined
   /** Seconds; 0 for a browser session. Undefined: unchanged. */
   timeout: number | undefined
+
+  /** In the order in which the keys were first changed. */
+  get byKey(): ReadonlyMap<string, KeyChange> {
+    return this.#byKey ?? NO_CHANGES
+  }
 
   get isEmpty(): boolean {
     return this.byKey.size === 0 && this.spared === undefined && this.timeout === undefined
@@ -35,28 +42,28 @@ export class Changes {
   }
 
   set(key: string, encoded: EncodedValue): void {
-    this.byKey.set(key, { encoded })
+    this.#put(key, { encoded })
   }
 
   remove(key: string): void {
-    this.byKey.set(key, { encoded: undefined })
+    this.#put(key, { encoded: undefined })
   }
 
   clear(): void {
-    this.byKey.clear()
+    this.#byKey = undefined
     this.spared = new Set()
   }
 
   /** Forgets everything. */
   reset(): void {
-    this.byKey.clear()
+    this.#byKey = undefined
     this.spared = undefined
     this.timeout = undefined
   }
 
   copy(): Changes {
     const copy = new Changes()
-    for (const [key, change] of this.byKey) copy.byKey.set(key, change)
+    copy.#byKey = this.#byKey && new Map(this.#byKey)
     copy.spared = this.spared
     copy.timeout = this.timeout
     return copy
@@ -70,7 +77,13 @@ export class Changes {
   }
 
   settleKey(key: string, stored: KeyChange | undefined): void {
-    if (this.byKey.get(key) === stored) this.byKey.delete(key)
+    if (this.byKey.get(key) === stored) this.#byKey?.delete(key)
+  }
+
+  /** Most requests change nothing: their map is never made. */
+  #put(key: string, change: KeyChange): void {
+    this.#byKey ??= new Map()
+    this.#byKey.set(key, change)
   }
 }
 

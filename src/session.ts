@@ -1,4 +1,5 @@
-import type { Dialect } from './dialect.js'
+import { Buffer } from 'node:buffer'
+import type { Dialect, RandomSource } from './dialect.js'
 import { isTimeout, MAX_TIMEOUT_SECONDS } from './config.js'
 import { describeValue, SessionError, SessionTypeError } from './errors.js'
 import { Changes, type EncodedValue, type StoredRecord } from './record.js'
@@ -34,6 +35,8 @@ export interface SessionVerbs {
 /** Where a session stands: not stored, stored, or ended by another request while this one runs. */
 export type Phase = 'new' | 'live' | 'gone'
 
+const PUBLIC_ID_BYTES = 9
+
 /** What one request has seen and done of a session. Shared by the session the handler holds and the core that stores it. */
 export class SessionState {
   phase: Phase = 'new'
@@ -43,35 +46,40 @@ export class SessionState {
   rotation: { authenticated: boolean } | undefined
   /** The response's headers are leaving or have left. */
   committed = false
-  readonly #newPublicId: () => string
+  readonly #random: RandomSource
   #publicId: string | undefined
   /** What was read from the record: a second read of a key neither searches nor decodes again. */
-  readonly #read = new Map<string, EncodedValue | undefined>()
+  #read: Map<string, EncodedValue | undefined> | undefined
 
-  constructor(newPublicId: () => string) {
-    this.#newPublicId = newPublicId
+  constructor(random: RandomSource) {
+    this.#random = random
   }
 
   get publicId(): string {
     return this.record?.header.publicId ?? (this.#publicId ??= this.#newPublicId())
   }
 
+  #newPublicId(): string {
+    return Buffer.from(this.#random(PUBLIC_ID_BYTES)).toString('base64url')
+  }
+
   stored(record: StoredRecord): void {
     this.phase = 'live'
     this.record = record
-    this.#read.clear()
+    this.#read = undefined
   }
 
   ended(phase: 'new' | 'gone'): void {
     this.phase = phase
     this.record = undefined
     this.#publicId = undefined
-    this.#read.clear()
+    this.#read = undefined
   }
 
   /** The value as this request sees it: its own changes over what was stored. */
   encoded(key: string): EncodedValue | undefined {
     if (this.changes.covers(key)) return this.changes.encoded(key)
+    this.#read ??= new Map()
     if (!this.#read.has(key)) this.#read.set(key, this.record?.values.get(key))
     return this.#read.get(key)
   }
@@ -94,7 +102,7 @@ export class Session<Data extends object = SessionData> {
   readonly #dialect: Dialect
   readonly #verbs: SessionVerbs
   readonly #defaults: { readonly autoSave: boolean; readonly timeout: number }
-  readonly #decoded = new Map<string, { encoded: EncodedValue; value: unknown }>()
+  #decoded: Map<string, { encoded: EncodedValue; value: unknown }> | undefined
 
   /** Made by `sessions.get(req)`. */
   constructor(
@@ -118,10 +126,10 @@ export class Session<Data extends object = SessionData> {
   get<K extends KeyOf<Data>>(key: K): ReadonlyValue<Data[K]> | undefined {
     const encoded = this.#state.encoded(checkKey(key))
     if (encoded === undefined) return undefined
-    const known = this.#decoded.get(key)
+    const known = this.#decoded?.get(key)
     if (known?.encoded === encoded) return known.value as ReadonlyValue<Data[K]>
     const value = this.#dialect.decodeValue(key, encoded)
-    if (this.#dialect.isShareable(encoded)) this.#decoded.set(key, { encoded, value })
+    if (this.#dialect.isShareable(encoded)) (this.#decoded ??= new Map()).set(key, { encoded, value })
     return value as ReadonlyValue<Data[K]>
   }
 

@@ -1,4 +1,3 @@
-import { Buffer } from 'node:buffer'
 import { currentVisit, runWith } from './ambient.js'
 import type { Budget } from './budget.js'
 import { checkOptions, type SessionsOptions, type Settings } from './config.js'
@@ -54,13 +53,14 @@ export class Sessions<Data extends object = SessionData> {
    * @throws `ERR_NO_MIDDLEWARE` if no adapter of these sessions has seen the request.
    * @throws `ERR_BACKEND` (status 503) if the session can't be read. It is not a logged-out visitor.
    */
-  async get(request: object): Promise<Session<Data>> {
+  get(request: object): Promise<Session<Data>> {
     const visit = this.#visitOf(request)
     if (visit) return visit.session()
-    throw new SessionError(
+    const error = new SessionError(
       'ERR_NO_MIDDLEWARE',
       'sessions.get() got a request that the session middleware has not seen: mount it before this handler',
     )
+    return Promise.reject(error)
   }
 
   /** The session of the request that is being handled, wherever in the code that is. Rejects `ERR_NO_REQUEST` elsewhere. */
@@ -124,18 +124,17 @@ export class Visit<Data extends object = SessionData> {
   readonly #cookieHeader: string | undefined
   readonly #facts: RequestFacts
   readonly #state: SessionState
-  readonly #session: Session<Data>
 
   #loading: Promise<Session<Data>> | undefined
-  #loaded = false
-  #lastVerb: Promise<unknown> = Promise.resolve()
+  #session: Session<Data> | undefined
+  #lastVerb: Promise<unknown> | undefined
   #pendingVerbs = 0
   #cookieIsSettled = false
 
   #broughtCookie = false
   #cookie: OpenedCookie | undefined
   #id: string | undefined
-  #found: Found = { kind: 'absent' }
+  #found: Found = ABSENT
 
   /** Done by this request; each is a reason for a Set-Cookie of its own. */
   readonly #done = { issued: false, confirmed: false, retimed: false, terminated: false }
@@ -146,13 +145,7 @@ export class Visit<Data extends object = SessionData> {
     this.#core = core
     this.#cookieHeader = cookieHeader
     this.#facts = facts
-    this.#state = new SessionState(() => Buffer.from(core.settings.random(9)).toString('base64url'))
-    const verbs = {
-      save: () => this.#inTurn(() => this.#save()),
-      update: (key: string, change: (current: unknown) => unknown) => this.#inTurn(() => this.#update(key, change)),
-      terminate: () => this.#inTurn(() => this.#terminate()),
-    }
-    this.#session = new Session<Data>(this.#state, core.settings.dialect, verbs, core.settings)
+    this.#state = new SessionState(core.settings.random)
   }
 
   /** For adapters: whether the handler has asked for the session. */
@@ -164,11 +157,7 @@ export class Visit<Data extends object = SessionData> {
   session(): Promise<Session<Data>> {
     if (!this.#consulted) this.#facts.onUse?.()
     this.#consulted = true
-    this.#loading ??= this.#load().catch((error: unknown) => {
-      this.#loading = undefined
-      throw error
-    })
-    return this.#loading
+    return (this.#loading ??= this.#load())
   }
 
   async #load(): Promise<Session<Data>> {
@@ -176,16 +165,24 @@ export class Visit<Data extends object = SessionData> {
     this.#cookie = this.#openCookie()
     if (this.#cookie) {
       const { id } = this.#cookie
-      const found = await records.load(settings.dialect.key(id), records.budget())
-      this.#found = found
-      if (found.kind === 'gone') this.#state.ended('gone')
-      if (found.kind === 'live') {
+      try {
+        this.#found = await records.load(settings.dialect.key(id), records.budget())
+      } catch (error) {
+        this.#loading = undefined
+        throw error
+      }
+      if (this.#found.kind === 'gone') this.#state.ended('gone')
+      if (this.#found.kind === 'live') {
         this.#id = id
-        this.#state.stored(found.record)
+        this.#state.stored(this.#found.record)
       }
     }
-    this.#loaded = true
-    return this.#session
+    const verbs = {
+      save: () => this.#inTurn(() => this.#save()),
+      update: (key: string, change: (current: unknown) => unknown) => this.#inTurn(() => this.#update(key, change)),
+      terminate: () => this.#inTurn(() => this.#terminate()),
+    }
+    return (this.#session = new Session<Data>(this.#state, settings.dialect, verbs, settings))
   }
 
   /** The first cookie of our name whose seal opens. A planted one, before or behind it, changes nothing. */
@@ -220,7 +217,7 @@ export class Visit<Data extends object = SessionData> {
 
   #commitTakesTime(): boolean {
     const { changes, rotation } = this.#state
-    const isUnderWay = this.#pendingVerbs > 0 || (this.#loading !== undefined && !this.#loaded)
+    const isUnderWay = this.#pendingVerbs > 0 || (this.#loading !== undefined && !this.#session)
     return isUnderWay || !changes.isEmpty || rotation !== undefined || this.#touchIsDue(this.#live)
   }
 
@@ -229,7 +226,7 @@ export class Visit<Data extends object = SessionData> {
     return this.#inTurn(async () => {
       try {
         // Not loaded: the backend was down, and the handler has chosen how to answer. Nothing was changed.
-        if (this.#loaded) await this.#storeAtCommit()
+        if (this.#session) await this.#storeAtCommit()
       } catch (error) {
         const { code, message } = error as Partial<SessionError>
         const isOutage = code === 'ERR_BACKEND' || code === 'ERR_BACKEND_FULL'
@@ -344,7 +341,7 @@ export class Visit<Data extends object = SessionData> {
   async #terminate(): Promise<void> {
     const { records } = this.#core
     await records.terminate(this.#found, records.budget())
-    this.#found = { kind: 'absent' }
+    this.#found = ABSENT
     this.#id = undefined
     this.#state.ended('new')
     this.#state.changes.reset()
@@ -453,11 +450,15 @@ export class Visit<Data extends object = SessionData> {
   /** One verb after the other: a request does not compete with itself, and the commit sees the outcome of all of them. */
   #inTurn<T>(verb: () => Promise<T>): Promise<T> {
     this.#pendingVerbs++
-    const turn = this.#lastVerb.then(verb).finally(() => this.#pendingVerbs--)
+    const turn = Promise.resolve(this.#lastVerb)
+      .then(verb)
+      .finally(() => this.#pendingVerbs--)
     this.#lastVerb = turn.catch(() => undefined)
     return turn
   }
 }
+
+const ABSENT: Found = { kind: 'absent' }
 
 function isThenable(value: unknown): boolean {
   return typeof (value as { then?: unknown } | null | undefined)?.then === 'function'

@@ -23,62 +23,60 @@ type Method = (...args: unknown[]) => unknown
 
 /** What sends headers. */
 const SENDERS = ['writeHead', 'flushHeaders', 'write', 'end'] as const
-/** What else behaves differently while a response is held. Each version and protocol of Node has some of these only. */
-const OTHERS = [
+/** What has to wait, or to be remembered, from the moment somebody asks for the session. HTTP/1 has no `setTrailer`. */
+const WAITERS = ['on', 'addTrailers', 'setTrailer'] as const
+/** What behaves differently while a commit is under way. Not every version and protocol of Node has all of these. */
+const CHANGERS = [
   'setHeader',
   'appendHeader',
   'removeHeader',
-  'addTrailers',
-  'setTrailer',
-  'on',
   // Compression's, for server-sent events.
   'flush',
   // What middleware calls to have the headers written that finds `_header` empty.
   '_implicitHeader',
 ] as const
-type Sender = (typeof SENDERS)[number]
-type Name = Sender | (typeof OTHERS)[number]
+type Name = (typeof SENDERS | typeof WAITERS | typeof CHANGERS)[number]
 type Methods = Record<Name, Method>
 
 /**
- * `open`: nothing was sent. `committing`: the application has begun to send. `released`: calls pass. `refused`: what the
- * application sends is thrown away, since something else was sent instead.
+ * `unused`: nobody has asked for a session, and calls pass. `open`: somebody has; nothing was sent. `committing`: the
+ * application has begun to send. `released`: calls pass. `refused`: what the application sends is thrown away, since
+ * something else was sent instead.
  */
-type Phase = 'open' | 'committing' | 'released' | 'refused'
-
-interface Hold {
-  /** Holds the response from now on, until this commit and those of the other users have settled. */
-  use: (commit: Commit) => void
-  send: (name: Sender, args: unknown[]) => unknown
-  /** What the application is to see while the response is held. */
-  seemsSent: () => boolean
-  seemsEnded: () => boolean
-}
+type Phase = 'unused' | 'open' | 'committing' | 'released' | 'refused'
 
 /**
- * One for each response: sessions nested in others share it, so that there is one order of things and one outcome. On the
- * response itself, since a WeakMap of objects that know each other is only emptied by a full garbage collection.
+ * Where a response keeps its hold. On the response itself, since a WeakMap of objects that know each other is only emptied
+ * by a full garbage collection.
  */
 const HOLD: unique symbol = Symbol('vishnu.hold')
 type Holdable = NodeResponse & { [HOLD]?: Hold }
+type Held = NodeResponse & { [HOLD]: Hold }
 
-/** Shared by all responses: functions made for each would give each a shape of its own, and slow down all that uses it. */
-const STAND_INS = Object.fromEntries(
-  SENDERS.map((name) => [
-    name,
-    function (this: { [HOLD]: Hold }, ...args: unknown[]): unknown {
-      return this[HOLD].send(name, args)
-    },
-  ]),
-) as Record<Sender, Method>
+/*
+ * Shared by all responses: functions made for each would cost each request, and give each response a shape of its own,
+ * which slows down all that uses it.
+ */
+const SENDING = standIns(SENDERS)
+const WAITING = standIns(WAITERS)
+const CHANGING = standIns(CHANGERS)
 
 const ACCESSORS: PropertyDescriptorMap = {
-  headersSent: accessor((hold) => hold.seemsSent(), 'headersSent'),
-  writableEnded: accessor((hold) => hold.seemsEnded(), 'writableEnded'),
+  headersSent: accessor((hold) => hold.seemsSent, 'headersSent'),
+  writableEnded: accessor((hold) => hold.seemsEnded, 'writableEnded'),
+}
+
+function standIns(names: readonly Name[]): [Name, Method][] {
+  return names.map((name) => [
+    name,
+    function (this: Held, ...args: unknown[]): unknown {
+      return this[HOLD][name](args)
+    },
+  ])
 }
 
 function accessor(isTrue: (hold: Hold) => boolean, property: string): PropertyDescriptor {
-  const get = function (this: NodeResponse & { [HOLD]: Hold }): unknown {
+  const get = function (this: Held): unknown {
     return isTrue(this[HOLD]) || ofClass(this, property)
   }
   return { configurable: true, enumerable: true, get }
@@ -93,59 +91,131 @@ function ofClass(response: NodeResponse, property: string): unknown {
  * Prepares a response for being held, and returns what holds it. To be called before the handler: in
  * `response.end(await page())` the method is looked up first, and only then does `page` ask for the session.
  *
+ * Sessions nested in others share the hold, so that there is one order of things and one outcome.
+ *
  * @param handBack Where the error goes if the commit fails after the application has ended its response, so that its own
  *   error handler can answer. Without it, and for a stream that is still running, a plain response is sent.
  */
 export function prepareHold(response: Holdable, handBack?: (error: unknown) => void): Hold {
-  if (response[HOLD]) return response[HOLD]
-  const methods = response as unknown as Methods
-  const { writeHead, flushHeaders, write, end } = methods
-  const original = { writeHead, flushHeaders, write, end } as Methods
-  const commits: Commit[] = []
-  let held: HeldResponse | undefined
-  const hold: Hold = {
-    use: (commit) => {
-      commits.push(commit)
-      if (held) return
-      for (const name of OTHERS) original[name] = methods[name]
-      held = holdResponse(response, original, commits, handBack)
-      for (const name of OTHERS) if (typeof original[name] === 'function') methods[name] = held.patches[name]
-    },
-    send: (name, args) => (held ? held.patches[name](...args) : original[name].apply(response, args)),
-    seemsSent: () => held?.seemsSent() ?? false,
-    seemsEnded: () => held?.seemsEnded() ?? false,
+  return (response[HOLD] ??= new Hold(response, handBack))
+}
+
+/** What one response goes through. Its methods of the response's names do what the application's calls of them do. */
+class Hold implements Record<Name, (args: unknown[]) => unknown> {
+  readonly #response: NodeResponse
+  readonly #handBack: ((error: unknown) => void) | undefined
+  /** The methods that the stand-ins took the place of. */
+  readonly #original: Partial<Methods> = {}
+  readonly #commits: Commit[] = []
+
+  #phase: Phase = 'unused'
+  #hasEnded = false
+  #owesDrain = false
+  #held: [Name, unknown[]][] = []
+  #drainListeners: Method[] = []
+
+  constructor(response: NodeResponse, handBack: ((error: unknown) => void) | undefined) {
+    this.#response = response
+    this.#handBack = handBack
+    this.#replace(SENDING)
   }
-  response[HOLD] = hold
-  Object.assign(response, STAND_INS)
-  return hold
-}
 
-interface HeldResponse extends Pick<Hold, 'seemsSent' | 'seemsEnded'> {
-  readonly patches: Methods
-}
+  /** Holds the response from now on, until this commit and those of the other users have settled. */
+  use(commit: Commit): void {
+    this.#commits.push(commit)
+    if (this.#phase !== 'unused') return
+    this.#phase = 'open'
+    this.#replace(WAITING)
+  }
 
-function holdResponse(
-  response: NodeResponse,
-  original: Methods,
-  commits: readonly Commit[],
-  handBack?: (error: unknown) => void,
-): HeldResponse {
-  const call = (name: Name, args: unknown[]): unknown => original[name].apply(response, args)
+  get seemsSent(): boolean {
+    return this.#phase === 'committing' || this.#phase === 'refused'
+  }
 
-  let phase: Phase = 'open'
-  let hasEnded = false
-  let owesDrain = false
-  let held: [Name, unknown[]][] = []
-  const drainListeners: Method[] = []
+  get seemsEnded(): boolean {
+    return this.#phase === 'committing' && this.#hasEnded
+  }
 
-  function begin(): void {
-    if (phase !== 'open') return
-    phase = 'committing'
+  writeHead(args: unknown[]): unknown {
+    this.#refuseWhileCommitting('write')
+    if (this.#phase === 'open') {
+      applyHead(this.#response, args)
+      this.#begin()
+      return this.#passes() ? this.#call('writeHead', [this.#response.statusCode]) : this.#response
+    }
+    return this.#passes() ? this.#call('writeHead', args) : this.#response
+  }
+
+  flushHeaders(args: unknown[]): unknown {
+    this.#begin()
+    return this.#sendOrHold('flushHeaders', args)
+  }
+
+  write(args: unknown[]): unknown {
+    this.#begin()
+    if (this.#passes()) return this.#call('write', args)
+    if (this.#phase === 'refused') return discard(args)
+    if (this.#hasEnded) return discard(args, writeAfterEndError()) && false
+    this.#owesDrain = true
+    this.#held.push(['write', args])
+    return false
+  }
+
+  end(args: unknown[]): unknown {
+    this.#begin()
+    if (this.#passes()) return this.#call('end', args)
+    if (this.#phase === 'refused' || this.#hasEnded) return discard(args) && this.#response
+    this.#hasEnded = true
+    this.#held.push(['end', args])
+    return this.#response
+  }
+
+  setHeader(args: unknown[]): unknown {
+    return this.#changeHeader('setHeader', 'set', args)
+  }
+
+  appendHeader(args: unknown[]): unknown {
+    return this.#changeHeader('appendHeader', 'append', args)
+  }
+
+  removeHeader(args: unknown[]): unknown {
+    return this.#changeHeader('removeHeader', 'remove', args)
+  }
+
+  /** Trailers leave with the body they belong to, or not at all. */
+  addTrailers(args: unknown[]): unknown {
+    return this.#sendOrHold('addTrailers', args)
+  }
+
+  setTrailer(args: unknown[]): unknown {
+    return this.#sendOrHold('setTrailer', args)
+  }
+
+  on(args: unknown[]): unknown {
+    const [event, listener] = args
+    const isHeld = this.#phase === 'open' || this.#phase === 'committing'
+    if (event === 'drain' && isHeld) this.#drainListeners.push(listener as Method)
+    return this.#call('on', args)
+  }
+
+  flush(args: unknown[]): unknown {
+    return this.#phase === 'committing' ? void this.#held.push(['flush', args]) : this.#call('flush', args)
+  }
+
+  _implicitHeader(): unknown {
+    return this.#passes() ? this.#call('_implicitHeader', []) : undefined
+  }
+
+  #begin(): void {
+    if (this.#phase !== 'open') return
+    this.#phase = 'committing'
+    const response = this.#response
     const read: ReadHeader = (name) => headerText(response.getHeader(name))
-    const outcomes = commits.map((commit) => commit(read))
+    const outcomes = this.#commits.map((commit) => commit(read))
     const ready = outcomes.filter((outcome): outcome is ResponseHeaders => !(outcome instanceof Promise))
-    if (ready.length === outcomes.length) return release(ready)
+    if (ready.length === outcomes.length) return this.#release(ready)
 
+    this.#replace(CHANGING)
     Object.defineProperties(response, ACCESSORS)
     // What the application does to the status from now on comes too late, as ever.
     const { statusCode } = response
@@ -154,62 +224,63 @@ function holdResponse(
       .then((settled) => {
         const headers = settled.flatMap((outcome) => (outcome.status === 'fulfilled' ? [outcome.value] : []))
         const failure = settled.find((outcome) => outcome.status === 'rejected')
-        if (failure) return refuse(failure.reason, headers)
+        if (failure) return this.#refuse(failure.reason, headers)
         Object.assign(response, status)
-        return release(headers)
+        return this.#release(headers)
       })
       .catch((error: unknown) => response.destroy(asError(error)))
   }
 
-  function release(headers: ResponseHeaders[]): void {
-    phase = 'released'
+  #release(headers: ResponseHeaders[]): void {
+    this.#phase = 'released'
     let outcome: unknown
     try {
-      applyAll(headers)
-      for (let next = held.shift(); next; next = held.shift()) outcome = call(...next)
+      this.#applyAll(headers)
+      for (let next = this.#held.shift(); next; next = this.#held.shift()) outcome = this.#call(...next)
     } catch (error) {
       // An impossible status or header: without the hold it would have been thrown at the application's own call.
-      refuse(error, headers)
+      this.#refuse(error, headers)
       return
     }
-    if (outcome !== false) drain()
+    if (outcome !== false) this.#drain()
   }
 
   /** @param headers Of the sessions that were stored: the visitor needs their cookies whatever else is sent. */
-  function refuse(error: unknown, headers: ResponseHeaders[]): void {
-    for (const [, args] of held) discard(args)
-    held = []
+  #refuse(error: unknown, headers: ResponseHeaders[]): void {
+    const response = this.#response
+    for (const [, args] of this.#held) discard(args)
+    this.#held = []
     if (ofClass(response, 'headersSent')) {
       response.destroy(asError(error))
       return
     }
-    phase = 'released'
-    for (const name of response.getHeaderNames()) call('removeHeader', [name])
-    applyAll(headers)
+    this.#phase = 'released'
+    for (const name of response.getHeaderNames()) this.#call('removeHeader', [name])
+    this.#applyAll(headers)
     const status = statusOf(error)
     response.statusCode = status
     if (isHttp1(response)) response.statusMessage = ''
-    if (handBack && hasEnded) {
-      hasEnded = false
-      handBack(error)
+    if (this.#handBack && this.#hasEnded) {
+      this.#hasEnded = false
+      this.#handBack(error)
       return
     }
     // An outage is an event already; of anything else this is the only word.
     if (status < 503) process.emitWarning(asError(error))
-    call('setHeader', ['content-type', 'text/plain; charset=utf-8'])
-    call('setHeader', ['cache-control', 'no-store'])
-    call('end', [`${STATUS_CODES[status]}\n`])
-    phase = 'refused'
-    drain()
+    this.#call('setHeader', ['content-type', 'text/plain; charset=utf-8'])
+    this.#call('setHeader', ['cache-control', 'no-store'])
+    this.#call('end', [`${STATUS_CODES[status]}\n`])
+    this.#phase = 'refused'
+    this.#drain()
   }
 
-  function applyAll(all: ResponseHeaders[]): void {
+  #applyAll(all: ResponseHeaders[]): void {
     // Those with a cookie last: what they say about caching must win.
     for (const { set, append } of all.toSorted((one, other) => one.append.length - other.append.length)) {
-      for (const [name, value] of set) call('setHeader', [name, value])
+      for (const [name, value] of set) this.#call('setHeader', [name, value])
       for (const [name, value] of append) {
-        const present = response.getHeader(name)
-        call('setHeader', [name, present === undefined ? value : [present, value].flat()])
+        const present = this.#response.getHeader(name)
+        this.#call('setHeader', [name, present === undefined ? value : [present, value].flat()])
       }
     }
   }
@@ -218,79 +289,47 @@ function holdResponse(
    * Lets those go on who were told to wait. Not all of them listen on the response: compression keeps its listeners for a
    * stream of its own, which has seen no congestion and so will not tell of its end.
    */
-  function drain(): void {
-    if (!owesDrain || hasEnded) return
+  #drain(): void {
+    if (!this.#owesDrain || this.#hasEnded) return
     process.nextTick(() => {
-      const reached = response.rawListeners('drain')
-      response.emit('drain')
-      for (const listener of drainListeners) if (!reached.includes(listener)) listener.call(response)
+      const reached = this.#response.rawListeners('drain')
+      this.#response.emit('drain')
+      for (const listener of this.#drainListeners) if (!reached.includes(listener)) listener.call(this.#response)
     })
   }
 
-  const isReleased = (): boolean => phase === 'released'
-
-  const patches: Methods = {
-    writeHead: (...args) => {
-      if (phase === 'released') return call('writeHead', args)
-      if (phase === 'committing') throw headersSentError('write')
-      if (phase === 'refused') return response
-      applyHead(response, args)
-      begin()
-      return isReleased() ? call('writeHead', [response.statusCode]) : response
-    },
-    flushHeaders: (...args) => {
-      begin()
-      if (phase === 'released') return call('flushHeaders', args)
-      if (phase !== 'refused') held.push(['flushHeaders', args])
-      return undefined
-    },
-    write: (...args) => {
-      begin()
-      if (phase === 'released') return call('write', args)
-      if (phase === 'refused') return discard(args)
-      if (hasEnded) return discard(args, writeAfterEndError()) && false
-      owesDrain = true
-      held.push(['write', args])
-      return false
-    },
-    end: (...args) => {
-      begin()
-      if (phase === 'released') return call('end', args)
-      if (phase === 'refused' || hasEnded) return discard(args) && response
-      hasEnded = true
-      held.push(['end', args])
-      return response
-    },
-    setHeader: (...args) => changeHeader('setHeader', 'set', args),
-    appendHeader: (...args) => changeHeader('appendHeader', 'append', args),
-    removeHeader: (...args) => changeHeader('removeHeader', 'remove', args),
-    addTrailers: (...args) => queue('addTrailers', args),
-    setTrailer: (...args) => queue('setTrailer', args),
-    on: (...args) => {
-      const [event, listener] = args
-      if (event === 'drain' && (phase === 'open' || phase === 'committing')) drainListeners.push(listener as Method)
-      return call('on', args)
-    },
-    flush: (...args) => (phase === 'committing' ? void held.push(['flush', args]) : call('flush', args)),
-    _implicitHeader: () => (phase === 'open' || phase === 'released' ? call('_implicitHeader', []) : undefined),
+  #replace(replacements: readonly [Name, Method][]): void {
+    const methods = this.#response as unknown as Methods
+    for (const [name, standIn] of replacements) {
+      if (typeof methods[name] !== 'function') continue
+      this.#original[name] = methods[name]
+      methods[name] = standIn
+    }
   }
 
-  function changeHeader(name: Name, verb: string, args: unknown[]): unknown {
-    if (phase === 'committing') throw headersSentError(verb)
-    return phase === 'refused' ? response : call(name, args)
+  /** What the response does by itself, or what other middleware has made of it before us. */
+  #call(name: Name, args: unknown[]): unknown {
+    const method = this.#original[name] ?? (this.#response as unknown as Methods)[name]
+    return method.apply(this.#response, args)
   }
 
-  /** Trailers leave with the body they belong to, or not at all. */
-  function queue(name: Name, args: unknown[]): unknown {
-    if (phase === 'released') return call(name, args)
-    if (phase !== 'refused') held.push([name, args])
+  #passes(): boolean {
+    return this.#phase === 'unused' || this.#phase === 'released'
+  }
+
+  #sendOrHold(name: Name, args: unknown[]): unknown {
+    if (this.#passes()) return this.#call(name, args)
+    if (this.#phase !== 'refused') this.#held.push([name, args])
     return undefined
   }
 
-  return {
-    patches,
-    seemsSent: () => phase === 'committing' || phase === 'refused',
-    seemsEnded: () => phase === 'committing' && hasEnded,
+  #changeHeader(name: Name, verb: string, args: unknown[]): unknown {
+    this.#refuseWhileCommitting(verb)
+    return this.#passes() ? this.#call(name, args) : this.#response
+  }
+
+  #refuseWhileCommitting(verb: string): void {
+    if (this.#phase === 'committing') throw headersSentError(verb)
   }
 }
 

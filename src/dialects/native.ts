@@ -2,9 +2,9 @@ import { Buffer } from 'node:buffer'
 import {
   createCipheriv,
   createDecipheriv,
-  createHash,
   createHmac,
   createSecretKey,
+  hash,
   hkdfSync,
   type KeyObject,
   timingSafeEqual,
@@ -56,7 +56,9 @@ export function nativeDialect({ secrets, encryptKeys, cookieName, random }: Nati
   const encryptedContext = Buffer.from(`${ENCRYPTED}\0${cookieName}\0`)
 
   function mac(key: KeyObject, payload: string): string {
-    return createHmac('sha256', key).update(signedContext).update(payload).digest('base64url')
+    return createHmac('sha256', key)
+      .update(signedContext + payload)
+      .digest('base64url')
   }
 
   function openSigned(text: string): OpenedCookie | undefined {
@@ -113,7 +115,7 @@ export function nativeDialect({ secrets, encryptKeys, cookieName, random }: Nati
     },
 
     // A hash, so that nobody who reads the store can make a cookie; without a secret, so that rotating it logs nobody out.
-    key: (id) => createHash('sha256').update(`vishnu-key-v1\0${id}`).digest('base64url'),
+    key: (id) => hash('sha256', `vishnu-key-v1\0${id}`, 'base64url'),
 
     encode: encodeRecord,
     encodeTombstone,
