@@ -43,6 +43,15 @@ export function prepareRedis() {
   })
 }
 
+export function prepareMemcached() {
+  return prepareProgram({
+    program: 'memcached',
+    packageName: 'memcached',
+    reason: 'tests start servers of their own and found none',
+    brew: 'brew install memcached',
+  })
+}
+
 /** The environment may name another browser of its kind. */
 export const chromium = process.env.CHROMIUM ?? 'chromium'
 

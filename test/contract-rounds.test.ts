@@ -6,6 +6,9 @@ import { rounds, type Work } from './helpers/contract-rounds.js'
 
 // Often enough for a race of one in a thousand to show.
 
+/** Milliseconds. 500 rounds at once on a busy machine are no outage. */
+const backendTimeout = 30_000
+
 // Seconds on an idle machine; a busy one must not look like a bug.
 describe.each(backendKinds)('on $name', { timeout: 120_000 }, ({ start }) => {
   let shared: SharedBackend
@@ -18,8 +21,8 @@ describe.each(backendKinds)('on $name', { timeout: 120_000 }, ({ start }) => {
     const events = new Set<string>()
     const wrong: object[] = []
     const onEvent = ({ type }: SessionEvent): unknown => events.add(type)
-    const one = startServer(shared.connect(), { autoSave: true, onEvent })
-    const other = startServer(shared.connect(), { autoSave: true, onEvent })
+    const one = startServer(shared.connect(), { autoSave: true, onEvent, backendTimeout })
+    const other = startServer(shared.connect(), { autoSave: true, onEvent, backendTimeout })
 
     await rounds(10_000, 500, async (round) => {
       const [work, otherWork, expected] = pairs[round % pairs.length]!
@@ -44,7 +47,7 @@ describe.each(backendKinds)('on $name', { timeout: 120_000 }, ({ start }) => {
     { where: 'on one server', servers: 1, requests: 8 },
     { where: 'on four servers', servers: 4, requests: 8 },
   ])('8 loops of 1,000 updates at once, $where, all resolve, and none is lost', async ({ servers, requests }) => {
-    const all = Array.from({ length: servers }, () => startServer(shared.connect()))
+    const all = Array.from({ length: servers }, () => startServer(shared.connect(), { backendTimeout }))
     const cookie = await newVisitor(all[0]!, { count: 0 })
     const opened = await Promise.all(Array.from({ length: requests }, (_, n) => begin(all[n % servers]!, cookie)))
     const results = await Promise.all(

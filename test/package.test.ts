@@ -51,7 +51,7 @@ describe('the packed package in an empty project', () => {
     expect(compiled.stdout).toBe('')
   })
 
-  test('brings in its two dependencies and no client library', async () => {
+  test('brings in its three dependencies and no client library', async () => {
     const { stdout } = await project.run(
       'npm',
       'ls',
@@ -60,10 +60,12 @@ describe('the packed package in an empty project', () => {
       '--omit=peer',
       'cookie',
       'devalue',
+      'commander',
       'ioredis',
     )
     expect(stdout).toMatch(/node_modules.cookie/)
     expect(stdout).toMatch(/node_modules.devalue/)
+    expect(stdout).toMatch(/node_modules.commander/)
     expect(stdout).not.toMatch(/redis/)
   })
 

@@ -31,6 +31,12 @@ const packages = (file: string): string[] => importsOf(file).filter(isPackage).m
 const within = (folder: string): string[] => files.filter((file) => file.startsWith(`${folder}/`))
 const core = files.filter((file) => !file.includes('/') && file !== 'index.ts')
 
+/** Backends that share parts: D1 is SQLite by another protocol, memcache-client another way to Memcached. */
+const relatives = new Map([
+  ['backends/d1', 'backends/sqlite'],
+  ['backends/memcache', 'backends/memcached'],
+])
+
 describe('the import arrows', () => {
   test('are read from every file', () => {
     expect(files).toContain('sessions.ts')
@@ -64,6 +70,11 @@ describe('the import arrows', () => {
     expect(users.filter((file) => !/^(index\.ts|adapters\/|testing\/)/.test(file))).toEqual([])
   })
 
+  test('never lead to the command line', () => {
+    const users = files.filter((file) => !file.startsWith('cli/') && own(file).some((target) => target.startsWith('cli/')))
+    expect(users).toEqual([])
+  })
+
   test.each(['errors.ts', 'backend.ts', 'record.ts', 'events.ts'])('end at %s', (file) => {
     expect(importsOf(file)).toEqual([])
   })
@@ -75,9 +86,16 @@ describe('the import arrows', () => {
 
   test.each(within('backends'))('of a backend lead to the interface, the errors and its own parts: %s', (file) => {
     const [family = ''] = file.replace(/\.ts$/, '').split('-')
+    const families = [family, relatives.get(family) ?? family]
     const allowed = (target: string): boolean =>
-      /^(backend|errors)\.ts$/.test(target) || target.startsWith(`${family}-`)
+      /^(backend|errors|memcached-client\/index)\.ts$/.test(target) ||
+      families.some((name) => target.startsWith(`${name}-`))
     expect(own(file).filter((target) => !allowed(target))).toEqual([])
+  })
+
+  test.each(within('memcached-client'))('of the Memcached client stay in its folder: %s', (file) => {
+    const outside = importsOf(file).filter((target) => !target.startsWith('memcached-client/') && !isBuiltin(target))
+    expect(outside).toEqual([])
   })
 
   test.each(within('adapters'))('of an adapter lead to the sessions, to adapters and to the errors: %s', (file) => {
@@ -89,7 +107,9 @@ describe('the import arrows', () => {
     const users = (name: string): string[] => files.filter((file) => packages(file).includes(name))
     expect(users('cookie')).toEqual(['cookie.ts'])
     expect(users('devalue')).toEqual(['dialects/native-value.ts'])
-    const rest = files.filter((file) => packages(file).some((name) => name !== 'cookie' && name !== 'devalue'))
+    expect(users('commander')).toEqual(['cli/main.ts'])
+    const placed = ['cookie', 'devalue', 'commander']
+    const rest = files.filter((file) => packages(file).some((name) => !placed.includes(name)))
     expect(rest.filter((file) => !/^(adapters|backends)\//.test(file))).toEqual([])
   })
 

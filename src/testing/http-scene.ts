@@ -127,7 +127,9 @@ export class Visitor {
       body += String(chunk)
       onChunk?.()
     }
-    const setCookies = incoming.headers['set-cookie'] ?? []
+    // workerd's node:http joins them to one line, with commas.
+    const lines = [incoming.headers['set-cookie'] ?? []].flat()
+    const setCookies = lines.flatMap((line) => line.split(/, (?=[^\s;,]+=)/))
     for (const line of setCookies.filter(isOurs)) this.cookie = /^[^=]*=([^;]+)/.exec(line)?.[1]
     return { status: incoming.statusCode ?? 0, headers: incoming.headers, setCookies, body }
   }

@@ -2,9 +2,12 @@ import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { Backend } from '../../src/index.js'
+import { memcacheClient } from '../../src/backends/memcache-client.js'
+import { memcached } from '../../src/backends/memcached.js'
 import { memory } from '../../src/backends/memory.js'
 import { redis } from '../../src/backends/redis.js'
 import { sqlite } from '../../src/backends/sqlite.js'
+import { startMemcached } from './memcached-server.js'
 import { startRedis } from './redis-server.js'
 
 export interface SharedBackend {
@@ -17,7 +20,9 @@ export interface SharedBackend {
 export const backendKinds: readonly { name: string; start: () => Promise<SharedBackend> }[] = [
   { name: 'memory', start: startMemory },
   { name: 'SQLite', start: startSqlite },
-  { name: 'Redis', start: startSharedRedis },
+  { name: 'Redis', start: async () => shared(await startRedis(), redis) },
+  { name: 'Memcached', start: async () => shared(await startMemcached(), memcached) },
+  { name: 'Memcached, with memcache-client', start: async () => shared(await startMemcached(), memcacheClient) },
 ]
 
 async function startMemory(): Promise<SharedBackend> {
@@ -42,12 +47,15 @@ async function startSqlite(): Promise<SharedBackend> {
   }
 }
 
-async function startSharedRedis(): Promise<SharedBackend> {
-  const server = await startRedis()
+/** A server, with as many connections to it as there are application servers. */
+function shared(
+  server: { port: number; stop: () => Promise<void> },
+  open: (address: { host: string; port: number }) => Backend,
+): SharedBackend {
   const connections: Backend[] = []
   return {
     connect: () => {
-      const backend = redis({ host: '127.0.0.1', port: server.port })
+      const backend = open({ host: '127.0.0.1', port: server.port })
       connections.push(backend)
       return backend
     },
