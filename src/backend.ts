@@ -21,6 +21,9 @@ export interface Entry {
  * was applied; the caller reads again and finds out. A backend never repeats a write by itself, and never writes
  * unconditionally: an unconditional write can land late, over a newer one.
  *
+ * An entry lasts until its deadline. A backend whose store may evict, that is drop live entries to make room, says so: an
+ * evicted entry has expired, early, and nothing worse may come of it.
+ *
  * Keys are 43 characters of `[A-Za-z0-9_-]`. Values are at most `maxBytes` long. Neither side keeps or changes a buffer of
  * the other's after the call.
  *
@@ -48,7 +51,7 @@ export interface Backend {
    */
   touch(key: string, entry: Entry, deadline: number, now: number): Promise<'touched' | 'conflict' | 'gone'>
 
-  /** Removes the entry, whatever its version. Only for layouts that can't hold a tombstone. */
+  /** Removes the entry, whatever its version. Not used for sessions that end: those are replaced by a tombstone. */
   delete(key: string): Promise<void>
 
   /** The longest value in bytes; unlimited if left out. */
@@ -56,4 +59,50 @@ export interface Backend {
 
   /** Closes the connections that this backend opened itself. */
   close?(): Promise<void>
+
+  /** What {@link PlainBackend}s have. */
+  readonly layout?: undefined
+}
+
+/**
+ * Bytes under a key and nothing else, for records that are shared with another library: what is stored is exactly the
+ * value, under exactly the key. The record itself says when it ends, which this backend can't read: what has expired is
+ * read, replaced and in the way of a create as long as it is there. `deadline - now` only tells how long to keep it.
+ *
+ * A version stands for the bytes. The other library writes without asking for it.
+ *
+ * `vishnu/testing` holds these rules as tests for any runner.
+ */
+export interface PlainBackend extends Pick<Backend, 'read' | 'create' | 'replace' | 'maxBytes' | 'close'> {
+  readonly layout: 'plain'
+
+  /** Removes exactly the given version: `conflict` if another is there, `gone` if none. */
+  delete(key: string, entry: Entry): Promise<'deleted' | 'conflict' | 'gone'>
+}
+
+/** What counts as over. Epoch milliseconds. */
+export interface Expiry {
+  /** Entries whose deadline is at or before this are over. */
+  now: number
+  /** So are, in plain layouts, records without a deadline that were last used before this. */
+  dormantBefore: number
+}
+
+/**
+ * A backend whose server keeps what is over until somebody removes it. Sweeping frees space and changes nothing else: what
+ * is over counts as absent, swept or not.
+ *
+ * `vishnu/testing` holds these rules as tests for any runner.
+ */
+export interface Sweepable {
+  /**
+   * Removes at most `limit` entries that are over, in one transaction if the server has any. The condition is judged again
+   * by each removal, so that an entry that is renewed between a query and its removal stays.
+   *
+   * Any number of sweeps may run at once: `deleted` counts what this one has removed itself. `done`: nothing is left.
+   */
+  sweep(expiry: Expiry, limit: number): Promise<{ deleted: number; done: boolean }>
+
+  /** How many entries are over. Asked once before a long clean-up, for its progress bar. */
+  countExpired(expiry: Expiry): Promise<number>
 }

@@ -60,6 +60,14 @@ export interface SessionsOptions {
   random?: RandomSource | undefined
 }
 
+/** What `sessions.deleteExpiredSessions` removes. */
+export interface CleanupOptions {
+  /** Seconds after its last use for which a record that has no end is kept. Only plain layouts have such. Default 86,400. */
+  dormantFor?: number | undefined
+  /** How many to remove at most. Default 500. */
+  limit?: number | undefined
+}
+
 /** The options after checking: complete, in the units the core works in. */
 export interface Settings {
   readonly backend: Backend
@@ -123,12 +131,15 @@ export function checkOptions(options: SessionsOptions): Settings {
     report: createReporter(read.function('onEvent', undefined)),
   }
   read.refuseUnknown()
-  if (problems.length === 0 && random(1).length !== 1)
+  // The platform's own need not be tried, and Workers forbid random values where createSessions() is called, at module scope.
+  if (problems.length === 0 && given['random'] != null && random(1).length !== 1)
     problems.push('random must return as many bytes as it is asked for')
   if (problems.length > 0) throw new ConfigError('createSessions', problems)
 
   const dialect = nativeDialect({ secrets, encryptKeys, cookieName: cookie.name, random })
-  const bytes = cookie.name.length + dialect.seal(dialect.newId(), 0).length
+  // Nothing random in the sample, for the same reason.
+  const sample = nativeDialect({ secrets, encryptKeys, cookieName: cookie.name, random: (size) => new Uint8Array(size) })
+  const bytes = cookie.name.length + sample.seal(sample.newId(), 0).length
   if (bytes > MAX_COOKIE_BYTES) {
     throw new ConfigError('createSessions', [
       `cookieName is too long: the cookie would have ${bytes} bytes, and browsers drop one of more than ${MAX_COOKIE_BYTES}`,
@@ -137,6 +148,21 @@ export function checkOptions(options: SessionsOptions): Settings {
   // A clock with fractions, such as performance.now(), is fine: deadlines are whole milliseconds.
   return { ...settings, backend, dialect, cookie, random, now: () => Math.trunc(clock()) }
 }
+
+export function checkCleanupOptions(options: CleanupOptions): { dormantFor: number; limit: number } {
+  const problems: string[] = []
+  const read = new OptionReader(isObject(options) ? { ...options } : {}, problems)
+  const checked = {
+    dormantFor: read.integer('dormantFor', 86_400, 0, MAX_TIMEOUT_SECONDS, 'seconds'),
+    limit: read.integer('limit', 500, 1, Number.MAX_SAFE_INTEGER, 'sessions'),
+  }
+  read.refuseUnknown()
+  if (problems.length > 0) throw new ConfigError('deleteExpiredSessions', problems)
+  return checked
+}
+
+/** The settings of each `Sessions`, for the command line. Kept apart from the object, so that no application sees them. */
+export const settingsOf: WeakMap<object, Settings> = new WeakMap()
 
 /** A token (RFC 9110, section 5.6.2). */
 const COOKIE_NAME = /^[\w!#$%&'*+\-.^`|~]+$/

@@ -1,6 +1,6 @@
 import { currentVisit, runWith } from './ambient.js'
 import type { Budget } from './budget.js'
-import { checkOptions, type SessionsOptions, type Settings } from './config.js'
+import { checkOptions, type CleanupOptions, type SessionsOptions, type Settings, settingsOf } from './config.js'
 import { clearCookie, findCookies, setCookie } from './cookie.js'
 import type { OpenedCookie } from './dialect.js'
 import { SessionError, SessionTypeError } from './errors.js'
@@ -9,6 +9,7 @@ import { applyChanges, Changes, type EncodedValue, type StoredRecord } from './r
 import { type Created, type Found, type Live, RecordStore } from './record-store.js'
 import { type ReadHeader, type ResponseHeaders, responseHeaders } from './response-headers.js'
 import { Session, type SessionData, SessionState } from './session.js'
+import { sweepBackend } from './sweep.js'
 
 /*
  * READ FIRST. The journey of a request:
@@ -45,6 +46,7 @@ export class Sessions<Data extends object = SessionData> {
   constructor(settings: Settings) {
     const lifetime = new Lifetime(settings)
     this.#core = { settings, lifetime, records: new RecordStore(settings, lifetime) }
+    settingsOf.set(this, settings)
   }
 
   /**
@@ -104,6 +106,16 @@ export class Sessions<Data extends object = SessionData> {
     const headers = (cookie?: string): ResponseHeaders => responseHeaders(cookie, header, this.#core.settings.report)
     const cookie = visit.commit()
     return cookie instanceof Promise ? cookie.then(headers) : headers(cookie)
+  }
+
+  /**
+   * Removes sessions that are over from a backend whose server keeps them; nobody notices but the disk. Resolves to whether
+   * it is done: none are left. Any number of processes may do it at once.
+   *
+   * @throws `ERR_CONFIG` for wrong options, `ERR_BACKEND` if the backend fails. What was removed until then is.
+   */
+  async deleteExpiredSessions(options: CleanupOptions = {}): Promise<boolean> {
+    return (await sweepBackend(this.#core.settings, options)).done
   }
 
   /** Closes the connections that the backend opened itself. */

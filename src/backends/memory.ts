@@ -1,4 +1,4 @@
-import type { Backend, Entry } from '../backend.js'
+import type { Backend, Entry, Expiry, Sweepable } from '../backend.js'
 import { ConfigError, describeValue, SessionError } from '../errors.js'
 
 /** How much `memory()` holds. */
@@ -27,7 +27,7 @@ interface Kept {
   deadline: number
 }
 
-class MemoryBackend implements Backend {
+class MemoryBackend implements Backend, Sweepable {
   readonly #entries = new Map<string, Kept>()
   readonly #maxEntries: number
   #lastVersion = 0
@@ -45,7 +45,7 @@ class MemoryBackend implements Backend {
 
   async create(key: string, value: Uint8Array, deadline: number, now: number): Promise<Entry | 'exists'> {
     if (this.#live(key, now)) return 'exists'
-    if (this.#entries.size >= this.#maxEntries) this.#dropExpired(now)
+    if (this.#entries.size >= this.#maxEntries) this.#dropExpired(now, Infinity)
     if (this.#entries.size >= this.#maxEntries) {
       throw new SessionError(
         'ERR_BACKEND_FULL',
@@ -79,6 +79,16 @@ class MemoryBackend implements Backend {
     this.#entries.delete(key)
   }
 
+  async sweep({ now }: Expiry, limit: number): Promise<{ deleted: number; done: boolean }> {
+    const size = this.#entries.size
+    this.#dropExpired(now, limit)
+    return { deleted: size - this.#entries.size, done: now < this.#nothingExpiresBefore }
+  }
+
+  async countExpired({ now }: Expiry): Promise<number> {
+    return [...this.#entries.values()].filter(({ deadline }) => deadline <= now).length
+  }
+
   #keep(key: string, value: Uint8Array, deadline: number): Entry {
     // Not `slice`: a Buffer's is a view of the same memory.
     const kept = { value: new Uint8Array(value), version: ++this.#lastVersion, deadline }
@@ -99,11 +109,12 @@ class MemoryBackend implements Backend {
     return undefined
   }
 
-  #dropExpired(now: number): void {
+  #dropExpired(now: number, limit: number): void {
     if (now < this.#nothingExpiresBefore) return
     this.#nothingExpiresBefore = Infinity
+    let left = limit
     for (const [key, kept] of this.#entries) {
-      if (kept.deadline <= now) this.#entries.delete(key)
+      if (kept.deadline <= now && left-- > 0) this.#entries.delete(key)
       else this.#nothingExpiresBefore = Math.min(this.#nothingExpiresBefore, kept.deadline)
     }
   }

@@ -1,7 +1,7 @@
 import { createRequire } from 'node:module'
 import { ConfigError, messageOf, SessionError } from '../errors.js'
 
-/** What the SQLite backend uses of a database: what `node:sqlite`, `libsql`, `better-sqlite3` and their like share. */
+/** What the SQLite backend uses of a database: what `node:sqlite`, `bun:sqlite`, `libsql`, `better-sqlite3` share. */
 export interface SqliteDatabase {
   exec(sql: string): unknown
   prepare(sql: string): SqliteStatement
@@ -27,9 +27,9 @@ export function openDatabase(file: string): SqliteDatabase {
 }
 
 function builtIn(): Open | undefined {
-  // The types are those of Node 20, which has none.
-  const sqlite: { DatabaseSync?: Open } | undefined = process.getBuiltinModule?.('node:sqlite')
-  return sqlite?.DatabaseSync
+  // The types are those of Node 20, which has none of them.
+  const find = (name: string): { Database?: Open; DatabaseSync?: Open } | undefined => process.getBuiltinModule?.(name)
+  return find('bun:sqlite')?.Database ?? find('node:sqlite')?.DatabaseSync
 }
 
 function installed(): Open {

@@ -1,8 +1,9 @@
 import { randomBytes } from 'node:crypto'
 import { setTimeout as sleep } from 'node:timers/promises'
-import type { Backend, Entry } from '../backend.js'
+import type { Backend, Entry, Expiry, Sweepable } from '../backend.js'
 import { ConfigError, describeValue } from '../errors.js'
 import { isBusy, openDatabase, type SqliteDatabase, type SqliteStatement } from './sqlite-database.js'
+import { sqliteStatements, TABLE_NAME } from './sqlite-statements.js'
 
 export type { SqliteDatabase, SqliteStatement }
 
@@ -10,7 +11,7 @@ export type { SqliteDatabase, SqliteStatement }
 export interface SqliteOptions {
   /** Made if it is not there. Default `sessions.sqlite` in the working directory. Not on a network drive. */
   file?: string
-  /** An open database of `node:sqlite`, `libsql` or `better-sqlite3`. It stays yours to configure and close. */
+  /** An open database of `node:sqlite`, `bun:sqlite`, `libsql` or `better-sqlite3`. It stays yours to configure and close. */
   database?: SqliteDatabase
   /** Default `vishnu_sessions`. */
   table?: string
@@ -27,7 +28,7 @@ const MAX_VALUE_BYTES = 900_000_000
 /**
  * Sessions in one SQLite file: they survive restarts, and all processes of one machine may share them.
  *
- * Uses `node:sqlite` where the runtime has it, else the package `libsql`.
+ * Uses `bun:sqlite` or `node:sqlite` where the runtime has it, else the package `libsql`.
  *
  * @throws `ERR_CONFIG` for wrong options or a file that can't be opened, `ERR_CLIENT_MISSING` if there is no driver.
  */
@@ -38,7 +39,7 @@ export function sqlite(options: SqliteOptions = {}): Backend {
     problems.push(`file must be a path, not ${describeValue(file)}`)
   }
   if (file !== undefined && database !== undefined) problems.push('database is open already: leave out file')
-  if (!/^[a-z_]\w{0,62}$/i.test(table)) problems.push('table must be a name of letters, digits and _')
+  if (!TABLE_NAME.test(table)) problems.push('table must be a name of letters, digits and _')
   if (synchronous !== 'full' && synchronous !== 'normal') problems.push('synchronous must be full or normal')
   if (problems.length > 0) throw new ConfigError('sqlite', problems)
 
@@ -55,9 +56,11 @@ interface Row {
   deadline: number
 }
 
-type Statements = Record<'read' | 'exists' | 'create' | 'replace' | 'touch' | 'delete' | 'sweep', SqliteStatement>
+type StatementName =
+  'read' | 'exists' | 'create' | 'replace' | 'touch' | 'delete' | 'sweep' | 'firstExpired' | 'countExpired'
+type Statements = Record<StatementName, SqliteStatement>
 
-class SqliteBackend implements Backend {
+class SqliteBackend implements Backend, Sweepable {
   readonly maxBytes = MAX_VALUE_BYTES
   readonly #database: SqliteDatabase
   readonly #table: string
@@ -108,6 +111,16 @@ class SqliteBackend implements Backend {
     await this.#changes((statements) => statements.delete.run(key))
   }
 
+  async sweep({ now }: Expiry, limit: number): Promise<{ deleted: number; done: boolean }> {
+    const deleted = await this.#changes((statements) => statements.sweep.run(now, limit))
+    return { deleted, done: !(await this.#whenFree(({ firstExpired }) => firstExpired.get(now))) }
+  }
+
+  async countExpired({ now }: Expiry): Promise<number> {
+    const row = await this.#whenFree((statements) => statements.countExpired.get(now))
+    return (row as { expired: number }).expired
+  }
+
   async close(): Promise<void> {
     this.#close?.()
   }
@@ -116,8 +129,9 @@ class SqliteBackend implements Backend {
     return (await this.#whenFree(({ exists }) => exists.get(key, now))) ? 'conflict' : 'gone'
   }
 
-  async #changes(run: (statements: Statements) => { readonly changes: number | bigint }): Promise<boolean> {
-    return Number((await this.#whenFree(run)).changes) > 0
+  /** How many rows a statement has changed. */
+  async #changes(run: (statements: Statements) => { readonly changes: number | bigint }): Promise<number> {
+    return Number((await this.#whenFree(run)).changes)
   }
 
   /** Waits without blocking while another process writes. Each statement is a transaction of its own, so it can be repeated. */
@@ -133,25 +147,19 @@ class SqliteBackend implements Backend {
   }
 
   #setUp(): Statements {
-    const table = this.#table
-    for (const pragma of this.#pragmas) this.#database.exec(pragma)
-    this.#database.exec(`CREATE TABLE IF NOT EXISTS ${table} (
-      key TEXT PRIMARY KEY, value BLOB, version TEXT NOT NULL, deadline INTEGER NOT NULL
-    ) WITHOUT ROWID`)
-    this.#database.exec(`CREATE INDEX IF NOT EXISTS ${table}_deadline ON ${table} (deadline)`)
+    const texts = sqliteStatements(this.#table)
+    for (const sql of [...this.#pragmas, ...texts.setUp]) this.#database.exec(sql)
     const prepare = (sql: string): SqliteStatement => this.#database.prepare(sql)
     return {
-      read: prepare(`SELECT value, version, deadline FROM ${table} WHERE key = ? AND deadline > ?`),
-      exists: prepare(`SELECT 1 FROM ${table} WHERE key = ? AND deadline > ?`),
-      create: prepare(`INSERT INTO ${table} (key, value, version, deadline) VALUES (?, ?, ?, ?)
-        ON CONFLICT (key) DO UPDATE SET value = excluded.value, version = excluded.version, deadline = excluded.deadline
-        WHERE ${table}.deadline <= ?`),
-      replace: prepare(`UPDATE ${table} SET value = ?, version = ?, deadline = ?
-        WHERE key = ? AND version = ? AND deadline > ?`),
-      touch: prepare(`UPDATE ${table} SET deadline = ? WHERE key = ? AND version = ? AND deadline > ?`),
-      delete: prepare(`DELETE FROM ${table} WHERE key = ?`),
-      sweep: prepare(`DELETE FROM ${table} WHERE key IN
-        (SELECT key FROM ${table} WHERE deadline <= ? ORDER BY deadline LIMIT ?)`),
+      read: prepare(texts.read),
+      exists: prepare(texts.exists),
+      create: prepare(texts.create),
+      replace: prepare(texts.replace),
+      touch: prepare(texts.touch),
+      delete: prepare(texts.delete),
+      sweep: prepare(texts.sweep),
+      firstExpired: prepare(texts.firstExpired),
+      countExpired: prepare(texts.countExpired),
     }
   }
 }
