@@ -36,7 +36,7 @@ export function prepareBuild() {
 
 export function prepareRedis() {
   return prepareProgram({
-    program: 'redis-server',
+    program: process.env.REDIS_SERVER ?? 'redis-server',
     packageName: 'redis-server',
     reason: 'tests and benchmarks start servers of their own and found none',
     brew: 'brew install redis',

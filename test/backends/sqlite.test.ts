@@ -142,6 +142,8 @@ describe('several processes on one file', () => {
     import { sqlite } from 'vishnu/backends/sqlite'
     const sessions = createSessions({
       secret: 'a secret for tests, and for nothing else', backend: sqlite({ file: ${JSON.stringify(file)} }), autoSave: true,
+      // Four that write to one session wait for each other's disk: on a busy machine for longer than visitors would.
+      backendTimeout: 30_000,
     })
     const cookie = ${JSON.stringify(cookie)}
     const update = async () => {
