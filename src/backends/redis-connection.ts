@@ -1,6 +1,7 @@
 import { createRequire } from 'node:module'
 import { describeValue, SessionError } from '../errors.js'
-import { bindClient, explained, type RedisClient, type RedisCommands } from './redis-client.js'
+import { bindClient, type RedisClient } from './redis-client.js'
+import { explained, type RedisCommands } from './redis-commands.js'
 
 /** Where Redis is, for a connection of the backend's own. Nothing is connected before the first session is read. */
 export interface RedisConnection {
@@ -213,9 +214,9 @@ function connectLazily(
       await ready()
       return commands.del(key)
     },
-    run: async (script, key, args) => {
+    run: async (script, key, args, replicas) => {
       await ready()
-      return commands.run(script, key, args)
+      return commands.run(script, key, args, replicas)
     },
     close: async () => {
       if (firstTry) close()

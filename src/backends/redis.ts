@@ -1,9 +1,12 @@
 import { Buffer } from 'node:buffer'
 import { randomBytes } from 'node:crypto'
-import type { Backend, Entry } from '../backend.js'
+import type { Backend, Entry, PlainBackend } from '../backend.js'
 import { ConfigError, describeValue } from '../errors.js'
-import { bindClient, type RedisClient, type RedisCommands } from './redis-client.js'
+import { bindClient, type RedisClient } from './redis-client.js'
+import type { RedisCommands } from './redis-commands.js'
 import { checkConnection, connectRedis, type RedisConnection } from './redis-connection.js'
+import { PlainRedisBackend } from './redis-plain.js'
+import { DONE, GONE, MAX_VALUE_BYTES, timeToLive } from './redis-scripts.js'
 
 export type { RedisClient, RedisConnection }
 
@@ -12,6 +15,20 @@ export interface RedisOptions extends RedisConnection {
   /** A client of `@redis/client` (or `redis`), `ioredis` or `iovalkey`. It stays yours to configure, connect and close. */
   client?: RedisClient
   /** Put in front of every key. Default `vishnu:`. */
+  prefix?: string
+  /**
+   * How many replicas must have confirmed a new or changed session, or a log-out, before it counts as done. If they have
+   * not within half a second the write rejects with `ERR_BACKEND`. Default 0: done is what the master has, and a
+   * failover can lose it.
+   */
+  waitForReplicas?: number
+}
+
+/** For records that are shared with another library. */
+export interface PlainRedisOptions extends RedisOptions {
+  /** Values are bare records, without the head that other layouts put in front. Dialects such as `vishnuPython()` need it. */
+  layout: 'plain'
+  /** Put in front of every key. Default: nothing, as in the Python library. */
   prefix?: string
 }
 
@@ -23,14 +40,6 @@ const TOKEN_LENGTH = 22
 const DEADLINE_LENGTH = 13
 const HEAD_LENGTH = TOKEN_LENGTH + DEADLINE_LENGTH + 1
 const HEAD = /^[\w-]{22}\d{13}\n$/
-const MAX_VALUE_BYTES = 512 * 1024 * 1024
-
-/** How long Redis keeps what has expired: its clock need not agree with ours, which decides. */
-const SLACK_MS = 60_000
-
-/** What the scripts answer. */
-const DONE = 1
-const GONE = -1
 
 /** Reads the head of the entry at KEYS[1] exactly as `read` does; what has none is somebody else's. */
 const READ_HEAD = `
@@ -41,10 +50,14 @@ local live = token and tonumber(digits) > tonumber(ARGV[2])`
 
 /**
  * KEYS[1]; expected token or '' for none, now, new value, milliseconds to keep it.
- * A client that sent the command again after a lost reply finds its own value there: that is success.
+ * A client that sent the command again after a lost reply finds its own value there: that is success. It is written all
+ * the same, for a WAIT behind it: that waits for what its own connection has written, and this may be a new one.
  */
 const WRITE = `${READ_HEAD}
-if token == string.sub(ARGV[3], 1, ${TOKEN_LENGTH}) then return 1 end
+if token == string.sub(ARGV[3], 1, ${TOKEN_LENGTH}) then
+  redis.call('SETRANGE', KEYS[1], 0, token)
+  return 1
+end
 if ARGV[1] == '' then
   if live then return 0 end
   if not token then return redis.call('SET', KEYS[1], ARGV[3], 'PX', ARGV[4], 'NX') and 1 or 0 end
@@ -71,23 +84,32 @@ return 1`
  *
  * @throws `ERR_CONFIG` for wrong options, `ERR_CLIENT_MISSING` if no client is given and none is installed.
  */
-export function redis(options: RedisOptions = {}): Backend {
-  const { client, prefix = 'vishnu:', ...connection } = options
+export function redis(options: PlainRedisOptions): PlainBackend
+export function redis(options?: RedisOptions): Backend
+export function redis(options: RedisOptions & { layout?: 'plain' } = {}): Backend | PlainBackend {
+  const { client, layout, prefix = layout === 'plain' ? '' : 'vishnu:', waitForReplicas = 0, ...connection } = options
   const problems: string[] = []
+  if (layout !== undefined && layout !== 'plain') problems.push("layout must be 'plain' or left out")
   if (typeof prefix !== 'string') problems.push(`prefix must be a string, not ${describeValue(prefix)}`)
+  if (!Number.isInteger(waitForReplicas) || waitForReplicas < 0) {
+    problems.push(`waitForReplicas must be a whole number from 0, not ${describeValue(waitForReplicas)}`)
+  }
   const target = checkConnection(connection, client !== undefined, problems)
   if (problems.length > 0) throw new ConfigError('redis', problems)
-  return new RedisBackend(client === undefined ? connectRedis(target) : bindClient(client), prefix)
+  const commands = client === undefined ? connectRedis(target) : bindClient(client)
+  return new (layout === 'plain' ? PlainRedisBackend : RedisBackend)(commands, prefix, waitForReplicas)
 }
 
 class RedisBackend implements Backend {
   readonly maxBytes = MAX_VALUE_BYTES - HEAD_LENGTH
   readonly #commands: RedisCommands
   readonly #prefix: string
+  readonly #replicas: number
 
-  constructor(commands: RedisCommands, prefix: string) {
+  constructor(commands: RedisCommands, prefix: string, replicas: number) {
     this.#commands = commands
     this.#prefix = prefix
+    this.#replicas = replicas
   }
 
   async read(key: string, now: number): Promise<Entry | undefined> {
@@ -118,7 +140,8 @@ class RedisBackend implements Backend {
 
   async touch(key: string, entry: Entry, deadline: number, now: number): Promise<'touched' | 'conflict' | 'gone'> {
     const args = [entry.version as string, String(now), digits(deadline), timeToLive(deadline, now)]
-    const outcome = await this.#commands.run(TOUCH, this.#prefix + key, args)
+    // Lost, it ends a session early: no reason to let those who only read wait, or fail, for want of a replica.
+    const outcome = await this.#commands.run(TOUCH, this.#prefix + key, args, 0)
     return outcome === DONE ? 'touched' : outcome === GONE ? 'gone' : 'conflict'
   }
 
@@ -140,7 +163,7 @@ class RedisBackend implements Backend {
     const token = randomBytes(16).toString('base64url')
     const bytes = Buffer.concat([Buffer.from(`${token}${digits(deadline)}\n`), value])
     const args = [expected, String(now), bytes, timeToLive(deadline, now)]
-    const outcome = await this.#commands.run(WRITE, this.#prefix + key, args)
+    const outcome = await this.#commands.run(WRITE, this.#prefix + key, args, this.#replicas)
     if (outcome === DONE) return { value, version: token, deadline }
     return outcome === GONE ? 'gone' : 'conflict'
   }
@@ -148,8 +171,4 @@ class RedisBackend implements Backend {
 
 function digits(deadline: number): string {
   return String(Math.trunc(deadline)).padStart(DEADLINE_LENGTH, '0')
-}
-
-function timeToLive(deadline: number, now: number): string {
-  return String(Math.max(1, Math.trunc(deadline - now)) + SLACK_MS)
 }

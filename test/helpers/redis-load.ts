@@ -10,18 +10,18 @@ export class Load {
   readonly acknowledged: string[] = []
   readonly failed: string[] = []
   readonly responses: BrowserResponse[] = []
+  /** A visitor with a session, which all his tabs share. */
+  readonly regular: Browser
   readonly #app: App
-  readonly #regular: Browser
   readonly #newcomers: { browser: Browser; name: string }[] = []
   readonly #progress = new EventEmitter()
   #workers: Promise<void>[] = []
   #isOver = false
   #visits = 0
 
-  /** @param regular A visitor with a session, which all his tabs share. */
   constructor(app: App, regular: Browser) {
     this.#app = app
-    this.#regular = regular
+    this.regular = regular
     this.#progress.setMaxListeners(0)
   }
 
@@ -49,7 +49,7 @@ export class Load {
   /** One tab's request; resolves to whether it was acknowledged. */
   async visit(): Promise<boolean> {
     const token = `visit-${this.#visits++}`
-    const response = await this.#regular.post(this.#app.url(`/visit?argument=${token}`))
+    const response = await this.regular.post(this.#app.url(`/visit?argument=${token}`))
     const isDone = this.#note(response)
     ;(isDone ? this.acknowledged : this.failed).push(token)
     this.#progress.emit('response')
@@ -71,7 +71,7 @@ export class Load {
 
   /** In words, what should not have been: confirmed and not stored, stored twice, a visitor logged out … */
   async faults(): Promise<string[]> {
-    const { visits = [] } = await readSession(this.#regular, this.#app)
+    const { visits = [] } = await readSession(this.regular, this.#app)
     const stored = visits.filter((token) => token.startsWith('visit-'))
     const known = new Set([...this.acknowledged, ...this.failed])
     const faults = [

@@ -1,11 +1,14 @@
 import { spawn, type ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
-import { mkdtemp, rm } from 'node:fs/promises'
+import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { freePort } from './free-port.js'
 import { redisCommand } from './redis-command.js'
+
+/** The environment may name another server of its kind: a Valkey, say. */
+const program = process.env['REDIS_SERVER'] ?? 'redis-server'
 
 export interface RedisOptions {
   /** Further arguments, such as `['--maxmemory', '2mb']`. */
@@ -15,6 +18,8 @@ export interface RedisOptions {
   port?: number
   /** A folder of the caller's, which `stop` leaves alone. Default: a temporary one, which `stop` removes. */
   dir?: string
+  /** Makes it a Sentinel with these lines of configuration. */
+  sentinel?: string
 }
 
 export interface RedisServer {
@@ -62,14 +67,15 @@ export async function startRedis(options: RedisOptions = {}): Promise<RedisServe
 }
 
 async function launch(port: number, dir: string, options: RedisOptions): Promise<ChildProcess> {
-  const persistence = options.appendfsync === undefined ? ['no'] : ['yes', '--appendfsync', options.appendfsync]
-  const settings = { '--port': String(port), '--bind': '127.0.0.1', '--dir': dir, '--save': '' }
-  const args = [...Object.entries(settings).flat(), '--appendonly', ...persistence, ...(options.args ?? [])]
-  const child = spawn('redis-server', args, { stdio: ['ignore', 'pipe', 'pipe'] })
+  const args =
+    options.sentinel === undefined
+      ? serverArguments(port, dir, options)
+      : await sentinelArguments(port, dir, options.sentinel)
+  const child = spawn(program, args, { stdio: ['ignore', 'pipe', 'pipe'] })
   let output = ''
   child.stdout.on('data', (chunk) => (output += String(chunk)))
   child.stderr.on('data', (chunk) => (output += String(chunk)))
-  // Without a listener, a missing redis-server would end the whole test run.
+  // Without a listener, a missing server would end the whole test run.
   child.on('error', (error) => (output += error.message))
   endWithThisProcess(child, options.dir === undefined ? dir : '')
 
@@ -79,7 +85,20 @@ async function launch(port: number, dir: string, options: RedisOptions): Promise
     await sleep(20)
   }
   await end(child, 'SIGKILL')
-  throw new Error(`redis-server did not start on port ${port}:\n${output}`)
+  throw new Error(`${program} did not start on port ${port}:\n${output}`)
+}
+
+function serverArguments(port: number, dir: string, { appendfsync, args = [] }: RedisOptions): string[] {
+  const persistence = appendfsync === undefined ? ['no'] : ['yes', '--appendfsync', appendfsync]
+  const settings = { '--port': String(port), '--bind': '127.0.0.1', '--dir': dir, '--save': '' }
+  return [...Object.entries(settings).flat(), '--appendonly', ...persistence, ...args]
+}
+
+/** A Sentinel keeps what it learns in its configuration file. */
+async function sentinelArguments(port: number, dir: string, lines: string): Promise<string[]> {
+  const file = join(dir, 'sentinel.conf')
+  await writeFile(file, `port ${port}\nbind 127.0.0.1\ndir ${dir}\n${lines}\n`)
+  return [file, '--sentinel']
 }
 
 /** Asks for the process id too, since another server on the same port would answer PING just as well. */
