@@ -7,7 +7,8 @@ import { eventually } from '../helpers/redis-eventually.js'
 import { isolatePackage, type IsolatedPackage } from '../helpers/isolated-package.js'
 import { startRedis, type RedisServer } from '../helpers/redis-server.js'
 import { statistic } from '../helpers/redis-statistics.js'
-import { certificate, startTlsRedis, type TlsRedis } from '../helpers/redis-tls.js'
+import { startTlsRedis, type TlsRedis } from '../helpers/redis-tls.js'
+import { certificate } from '../helpers/self-signed.js'
 
 const host = '127.0.0.1'
 const key = 'k'.repeat(43)

@@ -1,11 +1,11 @@
-import { spawn, type ChildProcess } from 'node:child_process'
-import { once } from 'node:events'
+import { spawn } from 'node:child_process'
 import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { freePort } from './free-port.js'
 import { redisCommand } from './redis-command.js'
+import { end, endWithThisProcess, hasEnded, type ChildProcess } from './server-process.js'
 
 /** The environment may name another server of its kind: a Valkey, say. */
 const program = process.env['REDIS_SERVER'] ?? 'redis-server'
@@ -110,35 +110,4 @@ async function answers(port: number, pid: number): Promise<boolean> {
   } catch {
     return false
   }
-}
-
-async function end(child: ChildProcess, signal: 'SIGTERM' | 'SIGKILL'): Promise<void> {
-  if (child.pid === undefined || hasEnded(child)) return
-  const ended = once(child, 'exit')
-  child.kill(signal)
-  // A paused process keeps SIGTERM waiting.
-  child.kill('SIGCONT')
-  await ended
-}
-
-function hasEnded(child: ChildProcess): boolean {
-  return child.exitCode !== null || child.signalCode !== null
-}
-
-/**
- * Leaves no server behind, even when the test process is killed: a small shell waits on a pipe from this process, which
- * the system closes however this process ends.
- */
-function endWithThisProcess(child: ChildProcess, temporaryFolder: string): void {
-  if (child.pid === undefined) return
-  const script = 'read -r line; kill -9 "$1"; [ -z "$2" ] || rm -rf -- "$2"'
-  const watchdog = spawn('sh', ['-c', script, 'sh', String(child.pid), temporaryFolder], {
-    stdio: ['pipe', 'ignore', 'ignore'],
-    // Ctrl-C goes to the whole process group and must not reach the watchdog first.
-    detached: true,
-  })
-  // The process id may belong to somebody else later.
-  child.on('exit', () => watchdog.kill('SIGKILL'))
-  watchdog.unref()
-  child.unref()
 }
