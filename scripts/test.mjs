@@ -1,12 +1,21 @@
 // What `npm test` runs, on a fresh clone too: prepares what the tests need, runs every check, and counts.
 // Arguments are passed on to vitest, and the browser and `npm run check:quality` are left out: npm test -- test/cookie.test.ts
 // `npm run test:browser` runs the tests in the browser only; what follows --browser is passed on to them.
+// `npm run test:runtimes` runs those on Node, Bun, Deno and workerd, on older Nodes too; what follows --runtimes is passed on.
 import { spawnSync } from 'node:child_process'
 import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import { heading, prepareBuild, prepareChromium, prepareDependencies, prepareRedis, run } from './prepare.mjs'
+import {
+  heading,
+  prepareBuild,
+  prepareChromium,
+  prepareDependencies,
+  prepareMemcached,
+  prepareRedis,
+  run,
+} from './prepare.mjs'
 
 const checks = [
   ['types', 'check:types'],
@@ -23,15 +32,28 @@ const [first, ...others] = process.argv.slice(2)
 if (first === '--browser') {
   if (prepareDependencies() && prepareBrowser() && prepareBuild()) countBrowserTests(others)
   else count.failed++
+} else if (first === '--runtimes') {
+  if (prepareDependencies() && prepareRedis() && prepareRuntimes()) countRuntimeTests(others)
+  else count.failed++
 } else {
   const args = first === undefined ? [] : [first, ...others]
-  const needsBrowser = args.length === 0
-  if (prepareDependencies() && prepareRedis() && (!needsBrowser || prepareBrowser())) {
+  const isComplete = args.length === 0
+  if (
+    prepareDependencies() &&
+    prepareRedis() &&
+    prepareMemcached() &&
+    (!isComplete || (prepareBrowser() && prepareFrameworks() && prepareRuntimes()))
+  ) {
     countChecks()
-    if (args.length === 0) countQuality()
+    if (isComplete) countQuality()
     heading('tests')
     countTests(args)
-    if (needsBrowser) countBrowserTests([])
+    if (isComplete) {
+      countBrowserTests([])
+      countFrameworkTests()
+      process.env.RUNTIMES = 'newest'
+      countRuntimeTests([])
+    }
   } else {
     count.failed++
   }
@@ -43,6 +65,14 @@ process.exitCode = count.failed > 0 ? 1 : 0
 
 function prepareBrowser() {
   return prepareChromium() && prepareDependencies('test/browser')
+}
+
+function prepareFrameworks() {
+  return prepareDependencies('test/frameworks')
+}
+
+function prepareRuntimes() {
+  return prepareDependencies('test/runtimes')
 }
 
 function countChecks() {
@@ -68,6 +98,16 @@ function countQuality() {
 function countBrowserTests(args) {
   heading('browser')
   countTests(['--config', 'test/browser/vitest.config.mjs', ...args])
+}
+
+function countFrameworkTests() {
+  heading('frameworks')
+  countTests(['--config', 'test/frameworks/vitest.config.mjs'])
+}
+
+function countRuntimeTests(args) {
+  heading('runtimes')
+  countTests(['--config', 'test/runtimes/vitest.config.mjs', ...args])
 }
 
 /** vitest's exit code counts too: it fails for errors outside of any test, which its report does not list. */

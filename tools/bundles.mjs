@@ -65,19 +65,28 @@ export function misplaced(bundles) {
   ])
 }
 
+/** Backends that share parts: D1 is SQLite by another protocol, memcache-client another way to Memcached. */
+const relatives = { d1: 'sqlite', memcache: 'memcached' }
+
 function belongs(name, file) {
-  const [, kind, adapterOrFolder] = /^dist\/(?:(backends|adapters|testing)\/)?(.*)\.js$/.exec(file) ?? []
+  const [, kind, place = ''] = /^dist\/(?:(backends|adapters|testing)\/)?(.*)\.js$/.exec(file) ?? []
   const isOurs = file.startsWith('dist/')
   if (name === 'vishnu/testing') return true
   if (name.startsWith('vishnu/backends/')) {
-    const family = name.slice('vishnu/backends/'.length)
-    return isOurs && (kind === 'backends' ? adapterOrFolder.split('-')[0] === family : adapterOrFolder === 'errors')
+    const [family] = name.slice('vishnu/backends/'.length).split('-')
+    if (kind === 'backends') return [family, relatives[family]].includes(place.split('-')[0])
+    return isOurs && (place === 'errors' || (family.startsWith('memcache') && place.startsWith('memcached-client/')))
   }
   if (!isOurs) return dependencies.some((dependency) => file.includes(join('node_modules', dependency)))
-  return kind === undefined || (kind === 'adapters' && name !== 'vishnu')
+  if (kind === 'adapters') return name !== 'vishnu'
+  if (place.startsWith('dialects/vishnu-python')) return name === 'vishnu/dialects/vishnu-python'
+  return kind === undefined && !place.startsWith('cli/') && !place.startsWith('memcached-client/')
 }
+
+/** These adapters are made of parts of their framework's. */
+const frameworks = { 'vishnu/nest': '@nestjs/common', 'vishnu/elysia': 'elysia' }
 
 /** A backend may import its client, if it is there. */
 function isOwnClient(name, path) {
-  return name.startsWith('vishnu/backends/') && clientLibraries.includes(path)
+  return frameworks[name] === path || (name.startsWith('vishnu/backends/') && clientLibraries.includes(path))
 }

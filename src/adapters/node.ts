@@ -1,6 +1,7 @@
 import type { Sessions } from '../sessions.js'
 import type { NodeResponse } from './held-response.js'
-import { handle, type NodeRequest } from './node-request.js'
+import type { NodeRequest } from './held-visit.js'
+import { handle } from './node-request.js'
 
 export type { NodeRequest, NodeResponse }
 
