@@ -41,15 +41,15 @@ const backends = {
   }),
 }
 
-console.log(
-  `\nMicroseconds for one operation on a value of ${value.length} bytes (median), one after the other; operations a second, ${IN_FLIGHT} at a time\n`,
+print(
+  `Microseconds for one operation on ${value.length} bytes (median), one after the other; operations a second, ${IN_FLIGHT} at a time`,
 )
-console.log(`${''.padEnd(32)} read   replace    reads/s  replaces/s`)
+print(`\n${''.padEnd(32)} read   replace    reads/s  replaces/s`)
 for (const [name, backend] of Object.entries(backends)) {
   const [read, replace] = [await latency(backend, readOne), await latency(backend, replaceOne)]
   const [reads, replaces] = [await throughput(backend, readOne), await throughput(backend, replaceOne)]
   const cells = [read.toFixed(0).padStart(4), replace.toFixed(0).padStart(9), reads.padStart(10), replaces.padStart(11)]
-  console.log(name.padEnd(32), ...cells)
+  print([name.padEnd(32), ...cells].join(' '))
   await backend.close?.()
 }
 await redisServer.stop()
@@ -101,6 +101,10 @@ async function startMemcached() {
   process.on('exit', () => server.kill('SIGKILL'))
   await Promise.race([once(server, 'exit'), sleep(300)])
   return { port, stop: () => server.kill('SIGKILL') }
+}
+
+function print(line) {
+  process.stdout.write(`${line}\n`)
 }
 
 function camelCase(name) {
