@@ -1,4 +1,4 @@
-import { setTimeout } from 'node:timers'
+import { clearTimeout, setTimeout } from 'node:timers'
 import { SessionError } from './errors.js'
 
 /** A call that somebody waits for. */
@@ -15,11 +15,13 @@ interface Waiting {
 export class Watch {
   readonly #waiting = new Set<Waiting>()
   #timer: NodeJS.Timeout | undefined
+  /** When the timer ends. Not later than the first of the calls, and often earlier: most calls are settled by then. */
+  #wakes = Infinity
 
   begin(call: Waiting): void {
     this.#waiting.add(call)
-    if (!this.#timer) this.#wakeAt(call.end)
-    else if (this.#waiting.size === 1) this.#timer.ref()
+    if (call.end < this.#wakes) this.#wakeAt(call.end)
+    else if (this.#waiting.size === 1) this.#timer?.ref()
   }
 
   settle(call: Waiting): void {
@@ -28,6 +30,8 @@ export class Watch {
   }
 
   #wakeAt(time: number): void {
+    clearTimeout(this.#timer)
+    this.#wakes = time
     this.#timer = setTimeout(() => this.#wake(), Math.max(1, Math.ceil(time - performance.now())))
   }
 
@@ -36,7 +40,8 @@ export class Watch {
     const late = [...this.#waiting].filter(({ end }) => end <= now)
     for (const call of late) this.#waiting.delete(call)
     this.#timer = undefined
-    if (this.#waiting.size > 0) this.#wakeAt(Math.min(...[...this.#waiting].map(({ end }) => end)))
+    this.#wakes = Infinity
+    if (this.#waiting.size > 0) this.#wakeAt(Math.min(...Array.from(this.#waiting, ({ end }) => end)))
     for (const { giveUp } of late) giveUp()
   }
 }

@@ -12,5 +12,6 @@ export async function start(setting) {
     if (access) await access(name)
     context.body = BODY
   })
-  return { server: createServer(app.callback()) }
+  const handle = app.callback()
+  return { server: createServer((request, response) => void handle(request, response)) }
 }

@@ -20,7 +20,8 @@ export async function start(setting) {
     if (name === 'write') context.session.visits = ++visits
     if (name === 'create') Object.assign(context.session, sessionValues(bytes))
   })
-  return { server: createServer(app.callback()), store: { object: store, methods: ['get', 'set', 'destroy'] } }
+  const handle = app.callback()
+  return { server: createServer((request, response) => void handle(request, response)), store: { object: store, methods: ['get', 'set', 'destroy'] } }
 }
 
 function memoryStore() {
