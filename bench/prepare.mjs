@@ -9,8 +9,7 @@ export const libraryFolder = fileURLToPath(new URL('./dist', import.meta.url))
 
 /** Everything a fresh clone lacks. Installs into the two `node_modules` only, and redis-server if it may. */
 export async function prepare() {
-  const compiler = ['node_modules/typescript/bin/tsc', '-p', 'tsconfig.build.json', '--outDir', libraryFolder]
   const isReady =
-    prepareDependencies(root) && prepareDependencies(bench) && prepareRedis() && run(process.execPath, compiler, root)
+    prepareDependencies(root) && prepareDependencies(bench) && prepareRedis() && run(process.execPath, ['scripts/build.mjs', libraryFolder], root)
   if (!isReady) throw new Error('The benchmark could not be prepared')
 }

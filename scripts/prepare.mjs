@@ -28,7 +28,7 @@ export function prepareDependencies(folder = '.') {
 
 export function prepareBuild() {
   const sources = readdirSync('src', { recursive: true }).map((name) => join('src', name))
-  const newest = Math.max(...[...sources, 'tsconfig.json', 'tsconfig.build.json'].map(changedAt))
+  const newest = Math.max(...[...sources, 'tsconfig.json', 'tsconfig.build.json', 'scripts/build.mjs'].map(changedAt))
   if (existsSync('dist/index.js') && changedAt('dist/index.js') >= newest) return true
   heading('npm run build: dist is missing or older than src')
   return run('npm', ['run', '--silent', 'build'])
@@ -49,6 +49,16 @@ export function prepareMemcached() {
     packageName: 'memcached',
     reason: 'tests start servers of their own and found none',
     brew: 'brew install memcached',
+  })
+}
+
+/** A few tests compare with CPython. Without it they are skipped, which nobody has to mind. */
+export function preparePython() {
+  return prepareProgram({
+    program: 'python3',
+    packageName: 'python3',
+    reason: 'some tests compare with CPython, and are skipped without it',
+    brew: 'brew install python',
   })
 }
 

@@ -1,6 +1,7 @@
 // What `npm test` runs, on a fresh clone too: prepares what the tests need, runs every check, and counts.
 // Arguments are passed on to vitest, and the browser and `npm run check:quality` are left out: npm test -- test/cookie.test.ts
 // `npm run test:browser` runs the tests in the browser only; what follows --browser is passed on to them.
+// `npm run test:histories` plays histories of 100,000 operations on each backend; what follows --histories is how many.
 // `npm run test:runtimes` runs those on Node, Bun, Deno and workerd, on older Nodes too; what follows --runtimes is passed on.
 import { spawnSync } from 'node:child_process'
 import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs'
@@ -13,6 +14,7 @@ import {
   prepareChromium,
   prepareDependencies,
   prepareMemcached,
+  preparePython,
   prepareRedis,
   run,
 } from './prepare.mjs'
@@ -32,12 +34,17 @@ const [first, ...others] = process.argv.slice(2)
 if (first === '--browser') {
   if (prepareDependencies() && prepareBrowser() && prepareBuild()) countBrowserTests(others)
   else count.failed++
+} else if (first === '--histories') {
+  process.env.HISTORY_OPERATIONS = others[0] ?? '100000'
+  if (prepareDependencies() && prepareRedis() && prepareMemcached()) countTests(['test/histories'])
+  else count.failed++
 } else if (first === '--runtimes') {
   if (prepareDependencies() && prepareRedis() && prepareRuntimes()) countRuntimeTests(others)
   else count.failed++
 } else {
   const args = first === undefined ? [] : [first, ...others]
   const isComplete = args.length === 0
+  preparePython()
   if (
     prepareDependencies() &&
     prepareRedis() &&

@@ -17,7 +17,7 @@ if (what === 'reference') {
   await withBuild((build) => replaceGenerated('etc', (folder) => writeSurface(build, folder)))
 } else if (what === 'sizes') {
   const { budgetFor, bundleAll, sizesFile } = await import('./bundles.mjs')
-  const bundles = await withBuild(bundleAll)
+  const bundles = await bundleAll()
   const budgets = Object.fromEntries(bundles.map(({ name, bytes }) => [name, budgetFor(bytes)]))
   await writeFile(sizesFile, `${JSON.stringify(budgets, null, 2)}\n`)
 } else {

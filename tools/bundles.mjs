@@ -1,21 +1,21 @@
 import { readFile } from 'node:fs/promises'
 import { isBuiltin } from 'node:module'
-import { join } from 'node:path'
 import { gzipSync } from 'node:zlib'
 import { build as bundle } from 'esbuild'
-import { manifest, subpaths } from './package.mjs'
+import { manifest, root, subpaths } from './package.mjs'
 
 const clientLibraries = Object.keys(manifest.peerDependencies)
-const dependencies = Object.keys(manifest.dependencies)
+/** What `scripts/build.mjs` puts into the modules. */
+const bundled = ['cookie', 'devalue']
 export const sizesFile = new URL('sizes.json', import.meta.url)
 
-/** Each subpath as an application's bundler would see it: our dependencies inside, client libraries outside. */
-export async function bundleAll(build) {
+/** Each subpath by itself, from the sources: an application that imports it has so much, and nothing else. */
+export async function bundleAll() {
   return Promise.all(
     subpaths.map(async ({ name, module }) => {
       const { metafile, outputFiles } = await bundle({
-        absWorkingDir: build,
-        entryPoints: [`dist/${module}.js`],
+        absWorkingDir: root,
+        entryPoints: [`src/${module}.ts`],
         external: clientLibraries,
         bundle: true,
         minify: true,
@@ -24,7 +24,6 @@ export async function bundleAll(build) {
         target: 'node20',
         metafile: true,
         write: false,
-        preserveSymlinks: true,
       })
       const [output] = Object.values(metafile.outputs)
       return {
@@ -69,15 +68,15 @@ export function misplaced(bundles) {
 const relatives = { d1: 'sqlite', memcache: 'memcached' }
 
 function belongs(name, file) {
-  const [, kind, place = ''] = /^dist\/(?:(backends|adapters|testing)\/)?(.*)\.js$/.exec(file) ?? []
-  const isOurs = file.startsWith('dist/')
+  const [, kind, place = ''] = /^src\/(?:(backends|adapters|testing)\/)?(.*)\.ts$/.exec(file) ?? []
+  const isOurs = file.startsWith('src/')
   if (name === 'vishnu/testing') return true
   if (name.startsWith('vishnu/backends/')) {
     const [family] = name.slice('vishnu/backends/'.length).split('-')
     if (kind === 'backends') return [family, relatives[family]].includes(place.split('-')[0])
     return isOurs && (place === 'errors' || (family.startsWith('memcache') && place.startsWith('memcached-client/')))
   }
-  if (!isOurs) return dependencies.some((dependency) => file.includes(join('node_modules', dependency)))
+  if (!isOurs) return bundled.some((name) => file.startsWith(`node_modules/${name}/`))
   if (kind === 'adapters') return name !== 'vishnu'
   if (place.startsWith('dialects/vishnu-python')) return name === 'vishnu/dialects/vishnu-python'
   return kind === undefined && !place.startsWith('cli/') && !place.startsWith('memcached-client/')

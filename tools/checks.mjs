@@ -7,7 +7,7 @@ import { writeSurface } from './surface.mjs'
 /** Resolves to each check's name, what it found, and what to do about it. */
 export function checkQuality() {
   return withBuild(async (build) => {
-    const bundles = await bundleAll(build)
+    const bundles = await bundleAll()
     return [
       {
         name: 'types resolve for every way to import the package (attw)',

@@ -40,8 +40,7 @@ export async function withBuild(work) {
     for (const file of ['package.json', 'README.md', 'LICENSE', 'CHANGELOG.md']) {
       await copyFile(join(root, file), join(folder, file))
     }
-    const tsc = join(root, 'node_modules/typescript/bin/tsc')
-    await execute(process.execPath, [tsc, '-p', join(root, 'tsconfig.build.json'), '--outDir', join(folder, 'dist')])
+    await execute(process.execPath, [join(root, 'scripts/build.mjs'), join(folder, 'dist')])
     await symlink(join(root, 'node_modules'), join(folder, 'node_modules'), 'junction')
     return await work(folder)
   } finally {

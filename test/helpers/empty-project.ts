@@ -59,8 +59,7 @@ export async function emptyProject(...packages: string[]): Promise<EmptyProject>
 async function pack(destination: string): Promise<string> {
   const dir = await mkdtemp(join(tmpdir(), 'vishnu-package-'))
   for (const name of ['package.json', 'README.md', 'LICENSE', 'CHANGELOG.md']) await copyFile(name, join(dir, name))
-  const tsc = 'node_modules/typescript/bin/tsc'
-  await execute(process.execPath, [tsc, '-p', 'tsconfig.build.json', '--outDir', join(dir, 'dist')])
+  await execute(process.execPath, ['scripts/build.mjs', join(dir, 'dist')])
   await execute('npm', ['pack', '--ignore-scripts', '--pack-destination', destination], { cwd: dir })
   await rm(dir, { recursive: true })
   return join(destination, (await readdir(destination)).find((name) => name.endsWith('.tgz')) ?? '')

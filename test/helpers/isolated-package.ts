@@ -17,8 +17,7 @@ export interface IsolatedPackage {
 /** Builds the package into a folder from which no other package can be resolved unless a script is given it. */
 export async function isolatePackage(): Promise<IsolatedPackage> {
   const dir = await mkdtemp(join(tmpdir(), 'vishnu-isolated-'))
-  const tsc = resolve('node_modules/typescript/bin/tsc')
-  await execute(process.execPath, [tsc, '-p', 'tsconfig.build.json', '--outDir', join(dir, 'dist')]).catch(
+  await execute(process.execPath, ['scripts/build.mjs', join(dir, 'dist')]).catch(
     async (error: Error & { stdout?: string }) => {
       await rm(dir, { recursive: true })
       throw new Error(`${error.message}\n${error.stdout ?? ''}`, { cause: error })
@@ -32,7 +31,7 @@ export async function isolatePackage(): Promise<IsolatedPackage> {
     await mkdir(self, { recursive: true })
     await cp('package.json', join(self, 'package.json'))
     await cp(join(dir, 'dist'), join(self, 'dist'), { recursive: true })
-    for (const name of ['cookie', 'devalue', ...packages]) {
+    for (const name of packages) {
       const link = join(folder, 'node_modules', name)
       await mkdir(dirname(link), { recursive: true })
       await symlink(resolve('node_modules', name), link, 'junction')

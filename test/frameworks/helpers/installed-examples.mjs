@@ -1,6 +1,6 @@
 import { execFile, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { cp, mkdir, mkdtemp, readdir, readFile, rm, symlink } from 'node:fs/promises'
+import { cp, mkdir, mkdtemp, readdir, rm, symlink } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { dirname, join, resolve } from 'node:path'
 import { createInterface } from 'node:readline'
@@ -22,14 +22,13 @@ export async function installExamples() {
   return {
     dir: join(dir, 'examples'),
     /** Compiles an example that is written in TypeScript. */
-    compile: (name) => compile('-p', join(dir, 'examples', name)),
+    compile: (name) => run(tsc, '-p', join(dir, 'examples', name)),
     remove,
   }
 }
 
 async function install(dir) {
-  const { dependencies } = JSON.parse(await readFile(join(root, 'package.json'), 'utf8'))
-  for (const name of [...Object.keys(dependencies), '@redis/client', '@types/node']) {
+  for (const name of ['@redis/client', '@types/node']) {
     await link(join(root, 'node_modules', name), join(dir, 'node_modules', name))
   }
   for (const name of await installed(resolve(import.meta.dirname, '../node_modules'))) {
@@ -41,19 +40,12 @@ async function install(dir) {
 
 async function build(dir) {
   const target = join(dir, 'node_modules/vishnu')
-  await compile(
-    '-p',
-    join(root, 'tsconfig.build.json'),
-    '--isolatedDeclarations',
-    'false',
-    '--outDir',
-    join(target, 'dist'),
-  )
+  await run(join(root, 'scripts/build.mjs'), join(target, 'dist'))
   await cp(join(root, 'package.json'), join(target, 'package.json'))
 }
 
-async function compile(...args) {
-  await execute(process.execPath, [tsc, ...args]).catch((error) => {
+async function run(...args) {
+  await execute(process.execPath, args).catch((error) => {
     throw new Error(`${error.message}\n${error.stdout}`, { cause: error })
   })
 }
