@@ -189,10 +189,12 @@ function expectWithinBudget(app: App): void {
   expect(app.longestStep()).toBeLessThan(backendTimeout + slack)
 }
 
-/** A prefix for keys that are all on that node. */
+let prefixes = 0
+
+/** A prefix for keys that are all on that node, and new: a slot that others have left sessions in can't be given away. */
 async function prefixAt(node: RedisServer): Promise<string> {
-  for (let attempt = 0; ; attempt++) {
-    const prefix = `{sessions${attempt}}:`
+  for (;;) {
+    const prefix = `{sessions${prefixes++}}:`
     if ((await cluster.ownerOf(await cluster.slotOf(prefix))) === node) return prefix
   }
 }
