@@ -1,10 +1,12 @@
 import { randomFillSync } from 'node:crypto'
-import type { Backend } from './backend.js'
+import type { Backend, PlainBackend } from './backend.js'
 import { type CookieAttributes, MAX_COOKIE_BYTES } from './cookie.js'
-import type { Dialect, RandomSource } from './dialect.js'
+import type { Dialect, DialectFactory, RandomSource } from './dialect.js'
 import { nativeDialect } from './dialects/native.js'
-import { ConfigError, describeValue } from './errors.js'
+import { ConfigError } from './errors.js'
 import { createReporter, type EventListener, type Report } from './events.js'
+import { type Layout, layoutOf } from './layout.js'
+import { OptionReader } from './option-reader.js'
 
 /** The options of `createSessions`. Wrong ones throw `ERR_CONFIG` at once, all problems together. */
 export interface SessionsOptions {
@@ -15,7 +17,14 @@ export interface SessionsOptions {
    */
   secret: string | readonly string[] | undefined
   /** Where sessions are kept, for example `redis()` or `memory()`. */
-  backend: Backend
+  backend: Backend | PlainBackend
+  /**
+   * How sessions are written down: for example `vishnuPython()`, to share them with a Python application. It needs a backend
+   * with `layout: 'plain'`. Default: the library's own way.
+   */
+  dialect?: DialectFactory | undefined
+  /** Sessions of other applications, which are carried over when their visitors come. Default: none. */
+  accept?: readonly AcceptOptions[] | undefined
   /** Default `vishnu`. With the prefix `__Host-` browsers accept the cookie from this very host only. */
   cookieName?: string | undefined
   /** Encrypts the cookie (AES-256-GCM) as well. Rules as for `secret`. A cookie that was only signed still opens. */
@@ -28,8 +37,11 @@ export interface SessionsOptions {
   path?: string | undefined
   /** Whether scripts in the page are kept from the cookie. Default true. */
   httpOnly?: boolean | undefined
-  /** Default `lax`. `none` needs `secure`. Always sent: browsers' own defaults differ. */
-  sameSite?: 'lax' | 'strict' | 'none' | undefined
+  /**
+   * Default `lax`. `none` needs `secure`. Always sent, since browsers' own defaults differ; only with a `dialect` it may be
+   * `omit`, for cookies exactly like those of the other side.
+   */
+  sameSite?: 'lax' | 'strict' | 'none' | 'omit' | undefined
   /** Gives every embedding site a cookie of its own (CHIPS). Needs `secure`. Default false. */
   partitioned?: boolean | undefined
   /** Which cookies Chromium evicts last. Default: not sent. */
@@ -60,6 +72,20 @@ export interface SessionsOptions {
   random?: RandomSource | undefined
 }
 
+/** Where sessions come from that are carried over. */
+export interface AcceptOptions {
+  /** Their backend. */
+  backend: Backend | PlainBackend
+  /** How they are written down. Default: the library's own way. */
+  dialect?: DialectFactory | undefined
+  /** The name of their cookie. Default: the same. */
+  cookieName?: string | undefined
+  /** Opens their cookies. Default: `secret` and `encryptKey` of these sessions. */
+  secret?: string | readonly string[] | undefined
+  /** Goes with `secret`. Default: none, if `secret` is given here. */
+  encryptKey?: string | readonly string[] | undefined
+}
+
 /** What `sessions.deleteExpiredSessions` removes. */
 export interface CleanupOptions {
   /** Seconds after its last use for which a record that has no end is kept. Only plain layouts have such. Default 86,400. */
@@ -69,9 +95,9 @@ export interface CleanupOptions {
 }
 
 /** The options after checking: complete, in the units the core works in. */
-export interface Settings {
-  readonly backend: Backend
-  readonly dialect: Dialect
+export interface Settings extends Keeping {
+  /** For each kind of accepted sessions the settings as they would be if it were the application's own. */
+  readonly accept: readonly Settings[]
   readonly cookie: CookieAttributes
   readonly autoSave: boolean
   /** Seconds; 0 for none. */
@@ -85,12 +111,16 @@ export interface Settings {
   readonly report: Report
 }
 
+interface Keeping {
+  readonly backend: Backend | PlainBackend
+  readonly dialect: Dialect
+  readonly layout: Layout
+}
+
 /** 100 years: deadlines then keep to 13 digits, which is what backends reserve for them. */
 export const MAX_TIMEOUT_SECONDS: number = 100 * 365 * 86_400
 /** What a timer can wait for without overflowing, and far more than any visitor does. */
 const MAX_BACKEND_TIMEOUT = 600_000
-const MIN_SECRET_LENGTH = 32
-const MAX_SECRETS = 8
 
 /** Whether this is a number of seconds that a session can be given. */
 export function isTimeout(value: unknown): value is number {
@@ -99,28 +129,31 @@ export function isTimeout(value: unknown): value is number {
 
 export function checkOptions(options: SessionsOptions): Settings {
   const problems: string[] = []
-  const given: Record<string, unknown> = isObject(options) ? { ...options } : {}
-  const read = new OptionReader(given, problems)
+  const read = new OptionReader(options, problems)
 
   const secrets = read.secrets('secret')
   if (secrets.length === 0 && problems.length === 0)
     problems.push('secret is missing: pass at least 32 random characters')
   const encryptKeys = read.secrets('encryptKey')
+  const factory = read.function<DialectFactory>('dialect', nativeDialect)
+  const sameSites = ['lax', 'strict', 'none', ...(factory === nativeDialect ? [] : ['omit' as const])] as const
   const cookie: CookieAttributes = {
-    name: read.text('cookieName', 'vishnu', COOKIE_NAME, "be a cookie name: letters, digits and !#$%&'*+-.^_`|~"),
+    name: readCookieName(read, 'vishnu'),
     domain: read.text('domain', undefined, DOMAIN, 'be a domain name such as example.com'),
     path: read.text('path', '/', PATH, 'be empty or begin with / and hold neither ; nor < nor control characters'),
     secure: read.flag('secure', true),
     httpOnly: read.flag('httpOnly', true),
-    sameSite: read.choice('sameSite', ['lax', 'strict', 'none'], 'lax'),
+    sameSite: read.choice('sameSite', sameSites, 'lax'),
     partitioned: read.flag('partitioned', false),
     priority: read.choice('priority', ['low', 'medium', 'high'], undefined),
   }
   checkCombinations(cookie, problems)
 
   const clock = read.function('clock', Date.now)
-  const random = read.function('random', pooledRandom())
-  const backend = read.backend('backend')
+  const ownRandom = read.function<RandomSource | undefined>('random', undefined)
+  const random = ownRandom ?? pooledRandom()
+  const own = { factory, backend: read.backend('backend'), cookieName: cookie.name, secrets, encryptKeys }
+  const accepted = read.list('accept').map((item) => readAccepted(item, own))
   const settings = {
     autoSave: read.flag('autoSave', false),
     timeout: read.integer('timeout', 0, 0, MAX_TIMEOUT_SECONDS, 'seconds'),
@@ -132,13 +165,16 @@ export function checkOptions(options: SessionsOptions): Settings {
   }
   read.refuseUnknown()
   // The platform's own need not be tried, and Workers forbid random values where createSessions() is called, at module scope.
-  if (problems.length === 0 && given['random'] != null && random(1).length !== 1)
+  if (problems.length === 0 && ownRandom && random(1).length !== 1)
     problems.push('random must return as many bytes as it is asked for')
   if (problems.length > 0) throw new ConfigError('createSessions', problems)
 
-  const dialect = nativeDialect({ secrets, encryptKeys, cookieName: cookie.name, random })
+  const keeping = keepingOf(own, random)
+  if (keeping.dialect.layout === 'plain' && settings.absoluteTimeout > 0) {
+    throw new ConfigError('createSessions', ["absoluteTimeout has no place in this dialect's records: leave it out"])
+  }
   // Nothing random in the sample, for the same reason.
-  const sample = nativeDialect({ secrets, encryptKeys, cookieName: cookie.name, random: (size) => new Uint8Array(size) })
+  const sample = factory({ secrets, encryptKeys, cookieName: cookie.name, random: (size) => new Uint8Array(size) })
   const bytes = cookie.name.length + sample.seal(sample.newId(), 0).length
   if (bytes > MAX_COOKIE_BYTES) {
     throw new ConfigError('createSessions', [
@@ -146,12 +182,59 @@ export function checkOptions(options: SessionsOptions): Settings {
     ])
   }
   // A clock with fractions, such as performance.now(), is fine: deadlines are whole milliseconds.
-  return { ...settings, backend, dialect, cookie, random, now: () => Math.trunc(clock()) }
+  const complete = { ...settings, ...keeping, accept: [], cookie, random, now: () => Math.trunc(clock()) }
+  const accept = accepted.map((one, index) => ({
+    ...complete,
+    // Begins when they are carried over, unless their records say otherwise.
+    absoluteTimeout: 0,
+    ...keepingOf(one, random, `accept[${index}].`),
+    cookie: { ...cookie, name: one.cookieName },
+  }))
+  return { ...complete, accept }
+}
+
+interface KeepingOptions {
+  readonly factory: DialectFactory
+  readonly backend: Backend | PlainBackend
+  readonly cookieName: string
+  readonly secrets: readonly string[]
+  readonly encryptKeys: readonly string[]
+}
+
+function readAccepted(read: OptionReader, own: KeepingOptions): KeepingOptions {
+  const [secrets, encryptKeys] = [read.secrets('secret'), read.secrets('encryptKey')]
+  const isOwn = secrets.length === 0 && encryptKeys.length === 0
+  const accepted = {
+    factory: read.function<DialectFactory>('dialect', nativeDialect),
+    backend: read.backend('backend'),
+    cookieName: readCookieName(read, own.cookieName),
+    secrets: secrets.length === 0 ? own.secrets : secrets,
+    encryptKeys: isOwn ? own.encryptKeys : encryptKeys,
+  }
+  read.refuseUnknown()
+  return accepted
+}
+
+function readCookieName(read: OptionReader, fallback: string): string {
+  return read.text('cookieName', fallback, COOKIE_NAME, "be a cookie name: letters, digits and !#$%&'*+-.^_`|~")
+}
+
+function keepingOf({ factory, backend, ...options }: KeepingOptions, random: RandomSource, place = ''): Keeping {
+  const dialect = factory({ ...options, random })
+  const layout = layoutOf(dialect, backend)
+  if (layout) return { dialect, backend, layout }
+  const misfits = {
+    plain: "backend must keep this dialect's records bare: pass it layout: 'plain', as in redis({ layout: 'plain' })",
+    native:
+      "backend has layout: 'plain', which only dialects such as vishnuPython() use: leave layout out, or pass one",
+  }
+  const problem = misfits[dialect.layout] ?? 'dialect must be made by its function, as in dialect: vishnuPython()'
+  throw new ConfigError('createSessions', [place + problem])
 }
 
 export function checkCleanupOptions(options: CleanupOptions): { dormantFor: number; limit: number } {
   const problems: string[] = []
-  const read = new OptionReader(isObject(options) ? { ...options } : {}, problems)
+  const read = new OptionReader(options, problems)
   const checked = {
     dormantFor: read.integer('dormantFor', 86_400, 0, MAX_TIMEOUT_SECONDS, 'seconds'),
     limit: read.integer('limit', 500, 1, Number.MAX_SAFE_INTEGER, 'sessions'),
@@ -187,100 +270,6 @@ function checkCombinations(cookie: CookieAttributes, problems: string[]): void {
   if (cookie.partitioned && !cookie.secure) problems.push('partitioned: true needs secure: true')
 }
 
-/** Reads options one by one, by kind. Collects what is wrong instead of throwing, so that all of it can be told at once. */
-class OptionReader {
-  readonly #given: Record<string, unknown>
-  readonly #problems: string[]
-  readonly #known = new Set<string>()
-
-  constructor(given: Record<string, unknown>, problems: string[]) {
-    this.#given = given
-    this.#problems = problems
-  }
-
-  secrets(name: string): string[] {
-    const value = this.#take(name)
-    if (value === undefined) return []
-    const list: unknown[] = Array.isArray(value) ? value : [value]
-    if (list.length === 0) this.#problems.push(`${name} is an empty list: pass at least one`)
-    if (list.length > MAX_SECRETS) this.#problems.push(`${name} lists ${list.length}: keep the newest ${MAX_SECRETS}`)
-    for (const item of list) {
-      if (typeof item !== 'string') this.#problems.push(`${name} must be a string or a list of strings`)
-      else if ([...item].length < MIN_SECRET_LENGTH) {
-        this.#problems.push(
-          `${name} must have at least ${MIN_SECRET_LENGTH} characters, this one has ${[...item].length}`,
-        )
-      }
-    }
-    return list.filter((item) => typeof item === 'string')
-  }
-
-  text<T extends string | undefined>(name: string, fallback: T, pattern: RegExp, rule: string): string | T {
-    const value = this.#take(name)
-    if (value === undefined) return fallback
-    if (typeof value === 'string' && pattern.test(value)) return value
-    this.#problems.push(`${name} must ${rule}`)
-    return fallback
-  }
-
-  flag(name: string, fallback: boolean): boolean {
-    const value = this.#take(name)
-    if (value === undefined) return fallback
-    if (typeof value !== 'boolean') this.#problems.push(`${name} must be true or false`)
-    return value === true
-  }
-
-  choice<const T extends string, F extends NoInfer<T> | undefined>(
-    name: string,
-    choices: readonly T[],
-    fallback: F,
-  ): T | F {
-    const value = this.#take(name)
-    if (value === undefined) return fallback
-    const choice = choices.find((candidate) => candidate === value)
-    if (choice === undefined) this.#problems.push(`${name} must be one of ${choices.join(', ')}`)
-    return choice ?? fallback
-  }
-
-  integer<F extends number | undefined>(name: string, fallback: F, min: number, max: number, unit: string): number | F {
-    const value = this.#take(name)
-    if (value === undefined) return fallback
-    if (Number.isInteger(value) && (value as number) >= min && (value as number) <= max) return value as number
-    this.#problems.push(`${name} must be a whole number of ${unit} from ${min} to ${max}, not ${describeValue(value)}`)
-    return fallback
-  }
-
-  function<T extends ((...args: never[]) => unknown) | undefined>(name: string, fallback: T): T {
-    const value = this.#take(name)
-    if (value === undefined) return fallback
-    if (typeof value !== 'function') this.#problems.push(`${name} must be a function`)
-    return value as T
-  }
-
-  backend(name: string): Backend {
-    const value = this.#take(name)
-    const operations = ['read', 'create', 'replace', 'touch', 'delete']
-    const isBackend = isObject(value) && operations.every((operation) => typeof value[operation] === 'function')
-    if (!isBackend) this.#problems.push(`${name} must be a backend, for example memory() of vishnu/backends/memory`)
-    return value as Backend
-  }
-
-  /** A misspelt option would otherwise be a default that nobody chose. */
-  refuseUnknown(): void {
-    for (const name of Object.keys(this.#given)) {
-      if (this.#known.has(name)) continue
-      const meant = [...this.#known].find((known) => plain(known) === plain(name))
-      this.#problems.push(`${name} is not an option${meant ? `: did you mean ${meant}?` : ''}`)
-    }
-  }
-
-  /** `null` counts as left out: it is what a configuration file says for "none". */
-  #take(name: string): unknown {
-    this.#known.add(name)
-    return this.#given[name] ?? undefined
-  }
-}
-
 /** Drawing 18 bytes at a time from the system costs ten times as much as from a pool (2.5 µs against 0.2). */
 function pooledRandom(): RandomSource {
   const pool = new Uint8Array(8192)
@@ -296,12 +285,4 @@ function pooledRandom(): RandomSource {
     used += size
     return bytes
   }
-}
-
-function isObject(value: unknown): value is Record<string, unknown> {
-  return typeof value === 'object' && value !== null
-}
-
-function plain(name: string): string {
-  return name.toLowerCase().replaceAll(/[_-]/g, '')
 }

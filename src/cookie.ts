@@ -7,7 +7,7 @@ export interface CookieAttributes {
   readonly path: string
   readonly secure: boolean
   readonly httpOnly: boolean
-  readonly sameSite: 'lax' | 'strict' | 'none'
+  readonly sameSite: 'lax' | 'strict' | 'none' | 'omit'
   readonly partitioned: boolean
   readonly priority: 'low' | 'medium' | 'high' | undefined
 }
@@ -70,9 +70,16 @@ export function clearCookie(attributes: CookieAttributes): string {
 }
 
 function write(attributes: CookieAttributes, value: string, life?: { maxAge: number; expires: Date }): string {
-  const { domain, priority, ...rest } = attributes
+  const { domain, priority, sameSite, ...rest } = attributes
   return stringifySetCookie(
-    { ...rest, value, ...life, ...(domain && { domain }), ...(priority && { priority }) },
+    {
+      ...rest,
+      value,
+      ...life,
+      ...(domain && { domain }),
+      ...(priority && { priority }),
+      ...(sameSite !== 'omit' && { sameSite }),
+    },
     { encode: (text) => text },
   )
 }

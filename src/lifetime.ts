@@ -1,6 +1,6 @@
 import type { Settings } from './config.js'
 import { MAX_COOKIE_SECONDS } from './cookie.js'
-import type { Header } from './record.js'
+import type { Header, RecordTimes } from './record.js'
 
 type Clockwork = Pick<Settings, 'now' | 'timeout' | 'absoluteTimeout' | 'browserSessionTimeout' | 'touchInterval'>
 
@@ -25,6 +25,19 @@ export class Lifetime {
 
   isOver(header: Header): boolean {
     return this.#settings.now() >= this.#absolute(header)
+  }
+
+  /** The times of a session that ends at the deadline unless it is used, for a record that keeps them itself. */
+  timesUntil(header: Header, deadline: number): RecordTimes {
+    return {
+      expires: this.#timeout(header) === 0 ? undefined : deadline,
+      lastUsed: deadline - this.#idleSeconds(header) * 1000,
+    }
+  }
+
+  /** The deadline by these times. */
+  deadlineOf(header: Header, { expires, lastUsed = Infinity }: RecordTimes): number {
+    return expires ?? lastUsed + this.#idleSeconds(header) * 1000
   }
 
   /** Whether a use of the session moves its end far enough to be worth a write. */

@@ -1,18 +1,11 @@
 import { Buffer } from 'node:buffer'
-import type { Backend, Entry } from './backend.js'
+import type { Backend, Entry, PlainBackend } from './backend.js'
 import { Budget } from './budget.js'
 import type { Settings } from './config.js'
 import { messageOf, SessionError } from './errors.js'
+import type { Draft, Layout, Live } from './layout.js'
 import type { Lifetime } from './lifetime.js'
 import type { StoredRecord, Tombstone } from './record.js'
-
-/** A session as it was last seen in the backend. */
-export interface Live {
-  readonly kind: 'live'
-  readonly key: string
-  readonly entry: Entry
-  readonly record: StoredRecord
-}
 
 /** Damaged, in the backend or on the way from it. Its visitor counts as new, and nothing but a log-out writes over it. */
 interface Unreadable {
@@ -21,14 +14,21 @@ interface Unreadable {
   readonly entry: Entry
 }
 
+/** Never stored, or expired. */
+interface Absent {
+  readonly kind: 'absent'
+}
+
+/** Logged out, or rotated away to its successor. */
+interface Gone {
+  readonly kind: 'gone'
+  readonly key: string
+  readonly entry: Entry
+  readonly tombstone: Tombstone
+}
+
 /** What a key leads to. */
-export type Found =
-  | Live
-  | Unreadable
-  /** Never stored, or expired. */
-  | { readonly kind: 'absent' }
-  /** Logged out, or rotated away to its successor. */
-  | { readonly kind: 'gone'; readonly tombstone: Tombstone }
+export type Found = Live | Unreadable | Absent | Gone
 
 /** A session under an id that no cookie has carried yet. */
 export interface Created {
@@ -39,11 +39,6 @@ export interface Created {
 /** What a write makes of the record it finds. Runs again on the newer record after a conflict. */
 export type Change = (record: StoredRecord) => StoredRecord
 
-/**
- * How long a tombstone outlives its session: longer than any request that began before. A straggler that comes later
- * still finds no record, and a replace never creates one.
- */
-const TOMBSTONE_MS = 300_000
 /** A read is tried again after a passing fault, but not until the time is up: a long outage should be told quickly. */
 const READ_ATTEMPTS = 3
 
@@ -53,12 +48,14 @@ const READ_ATTEMPTS = 3
  */
 export class RecordStore {
   readonly #settings: Settings
-  readonly #backend: Backend
+  readonly #backend: Backend | PlainBackend
+  readonly #layout: Layout
   readonly #lifetime: Lifetime
 
   constructor(settings: Settings, lifetime: Lifetime) {
     this.#settings = settings
     this.#backend = settings.backend
+    this.#layout = settings.layout
     this.#lifetime = lifetime
   }
 
@@ -67,17 +64,19 @@ export class RecordStore {
   }
 
   async load(key: string, budget: Budget): Promise<Found> {
-    const { dialect, report } = this.#settings
+    const { dialect, now, report } = this.#settings
     const entry = await this.#read(key, budget)
     if (entry === undefined) return { kind: 'absent' }
     const atRest = dialect.decode(key, entry.value)
     switch (atRest.kind) {
       case 'session': {
-        const { record } = atRest
-        return this.#lifetime.isOver(record.header) ? { kind: 'absent' } : { kind: 'live', key, entry, record }
+        const { record, times } = atRest
+        const { deadline = Infinity } = times ? { deadline: this.#lifetime.deadlineOf(record.header, times) } : entry
+        const isOver = deadline <= now() || this.#lifetime.isOver(record.header)
+        return isOver ? { kind: 'absent' } : { kind: 'live', key, entry, record, deadline }
       }
       case 'tombstone':
-        return { kind: 'gone', tombstone: atRest.tombstone }
+        return { kind: 'gone', key, entry, tombstone: atRest.tombstone }
       case 'corrupt':
         report('corrupt', `A stored session can't be read: ${atRest.reason}. It is left as it is.`)
         return { kind: 'unreadable', key, entry }
@@ -92,18 +91,36 @@ export class RecordStore {
     for (let attempt = 0; ; attempt++) {
       const id = dialect.newId()
       const key = dialect.key(id)
-      const record = this.#stamped(initial)
-      const bytes = this.#encode(key, record)
-      const outcome = await this.#attempt(budget, () =>
-        this.#backend.create(key, bytes, this.#lifetime.deadline(record.header), now()),
-      )
-      if (isEntry(outcome)) return { id, live: { kind: 'live', key, entry: outcome, record } }
+      const draft = this.#draft(key, initial)
+      const { bytes, record, deadline } = draft
+      const outcome = await this.#attempt(budget, () => this.#backend.create(key, bytes, deadline, now()))
+      if (isEntry(outcome)) return { id, live: liveFrom(key, outcome, draft) }
       // The reply was lost, or a client sent the command twice. If it can't be confirmed it may still arrive later: under
       // an id that nobody holds.
       const found = await this.load(key, budget)
       if (found.kind === 'live' && stampOf(found) === record.header.stamp) return { id, live: found }
       await budget.pause(attempt)
     }
+  }
+
+  /** Writes a record in the place of what was found under its key. One attempt: undefined if it is not known to be there. */
+  async put(key: string, found: Live | Absent, record: StoredRecord, budget: Budget): Promise<Live | undefined> {
+    const { now } = this.#settings
+    const draft = this.#draft(key, record)
+    const { bytes, deadline } = draft
+    const outcome = await this.#attempt<Entry | string>(budget, () =>
+      found.kind === 'absent'
+        ? this.#backend.create(key, bytes, deadline, now())
+        : this.#backend.replace(key, found.entry, bytes, deadline, now()),
+    )
+    return isEntry(outcome) ? liveFrom(key, outcome, draft) : undefined
+  }
+
+  /** Ends exactly what was found. One attempt: false if it is not known to have been this one. */
+  async end({ key, entry }: Live, successor: string, budget: Budget): Promise<boolean> {
+    const tombstone = { stamp: this.#newStamp(), successor }
+    const { now } = this.#settings
+    return (await this.#attempt(budget, () => this.#layout.end(key, entry, tombstone, now()))) === 'ended'
   }
 
   /**
@@ -121,12 +138,10 @@ export class RecordStore {
       if (base.kind === 'unreadable') throw this.#outage(new Error('a session came back damaged'))
       if (base.kind !== 'live' || this.#lifetime.isOver(base.record.header)) return 'gone'
       const { key, entry } = base
-      const record = this.#stamped(change(base.record), stamp)
-      const bytes = this.#encode(key, record)
-      const outcome = await this.#attempt(budget, () =>
-        this.#backend.replace(key, entry, bytes, this.#lifetime.deadline(record.header), now()),
-      )
-      if (isEntry(outcome)) return { kind: 'live', key, entry: outcome, record }
+      const draft = this.#draft(key, change(base.record), { stamp })
+      const { bytes, deadline } = draft
+      const outcome = await this.#attempt(budget, () => this.#backend.replace(key, entry, bytes, deadline, now()))
+      if (isEntry(outcome)) return liveFrom(key, outcome, draft)
       if (outcome === 'gone') return 'gone'
       if (outcome !== 'conflict') lostReply = outcome
 
@@ -168,6 +183,7 @@ export class RecordStore {
     const followed = new Set<string>()
     while (found.kind !== 'absent') {
       if (found.kind === 'gone') {
+        await this.#confirm(found, budget)
         const { successor } = found.tombstone
         // We write no circles; whoever can write into the store could, to keep a server busy.
         if (successor === undefined || followed.has(successor)) return
@@ -181,21 +197,31 @@ export class RecordStore {
     }
   }
 
+  /**
+   * Writes another request's tombstone again: that request may have failed, with the tombstone on a master that is about to
+   * be lost, and what this one acknowledges has to outlive it.
+   */
+  async #confirm({ key, entry, tombstone }: Gone, budget: Budget): Promise<void> {
+    const outcome = await this.#attempt(budget, () => this.#layout.end(key, entry, tombstone, this.#settings.now()))
+    // A conflict is a third request that does the same: who writes last has all of it confirmed, or fails.
+    if (typeof outcome !== 'string') throw this.#outage(outcome.failure)
+  }
+
   /** Moves a session's end after a use of it. */
   async touch(live: Live, budget: Budget): Promise<Live | 'conflict' | 'gone'> {
     const { now } = this.#settings
     const base = await this.#writable(live, budget)
     if (base.kind !== 'live') return 'gone'
     const deadline = this.#lifetime.deadline(base.record.header)
-    const outcome = await this.#attempt(budget, () => this.#backend.touch(base.key, base.entry, deadline, now()))
-    if (outcome === 'touched') return { ...base, entry: { ...base.entry, deadline } }
-    if (typeof outcome === 'string') return outcome
-    throw this.#outage(outcome.failure)
+    const rewrite = (): Draft => this.#draft(base.key, base.record, { deadline })
+    const outcome = await this.#attempt(budget, () => this.#layout.touch(base, deadline, rewrite, now()))
+    if (typeof outcome === 'object' && 'failure' in outcome) throw this.#outage(outcome.failure)
+    return outcome
   }
 
   /**
-   * Replaces a session by a tombstone. If another request changed it meanwhile, `keepUp` gets the newer state before the
-   * next try. Resolves to what is there instead if the session has ended already.
+   * Ends a session, leaving a tombstone where the layout has them. If another request changed it meanwhile, `keepUp` gets
+   * the newer state before the next try. Resolves to what is there instead if the session has ended already.
    */
   async #retire(
     ending: Live | Unreadable,
@@ -203,14 +229,12 @@ export class RecordStore {
     budget: Budget,
     keepUp?: (newer: Live) => Promise<void>,
   ): Promise<'retired' | Exclude<Found, Live | Unreadable>> {
-    const { dialect, now } = this.#settings
     const { key } = ending
-    const stamp = this.#newStamp()
-    const bytes = dialect.encodeTombstone(key, { stamp, successor })
+    const tombstone = { stamp: this.#newStamp(), successor }
     let base: Live | Unreadable = ending
     let found = await this.#writable(ending, budget)
     for (let attempt = 0; ; attempt++) {
-      if (found.kind === 'gone' && found.tombstone.stamp === stamp) return 'retired'
+      if (found.kind === 'gone' && found.tombstone.stamp === tombstone.stamp) return 'retired'
       if (found.kind === 'gone' || found.kind === 'absent') return found
       if (found.kind === 'live' && stampOf(found) !== stampOf(base)) {
         this.#reportConflict(found)
@@ -221,19 +245,21 @@ export class RecordStore {
       base = found
 
       const { entry } = base
-      const outcome = await this.#attempt(budget, () =>
-        this.#backend.replace(key, entry, bytes, now() + TOMBSTONE_MS, now()),
-      )
-      if (isEntry(outcome)) return 'retired'
+      const outcome = await this.#attempt(budget, () => this.#layout.end(key, entry, tombstone, this.#settings.now()))
+      if (outcome === 'ended') return 'retired'
       if (outcome === 'gone') return { kind: 'absent' }
       if (attempt > 0) await budget.pause(attempt)
       found = await this.load(key, budget)
     }
   }
 
-  /** A backend whose writes don't tell the new version has to be asked for it before the next write. */
+  /**
+   * A backend whose writes don't tell the new version has to be asked for it before the next write. And a session whose
+   * deadline has come since it was read may have ended, or been used by others.
+   */
   async #writable<F extends Live | Unreadable>(found: F, budget: Budget): Promise<F | Found> {
-    return found.entry.version === undefined ? this.load(found.key, budget) : found
+    const isDue = found.kind === 'live' && found.deadline <= this.#settings.now()
+    return isDue || found.entry.version === undefined ? this.load(found.key, budget) : found
   }
 
   async #read(key: string, budget: Budget): Promise<Entry | undefined> {
@@ -268,23 +294,28 @@ export class RecordStore {
     this.#settings.report('conflict', 'Two requests changed a session at the same time.', { publicId })
   }
 
-  #encode(key: string, record: StoredRecord): Uint8Array {
-    const bytes = this.#settings.dialect.encode(key, record)
+  #draft(
+    key: string,
+    { header, values }: StoredRecord,
+    { stamp = this.#newStamp(), deadline = this.#lifetime.deadline(header) } = {},
+  ): Draft {
+    const times = this.#lifetime.timesUntil(header, deadline)
+    const { bytes, record } = this.#settings.dialect.encode(key, { header: { ...header, stamp }, values }, times)
     const { maxBytes = Infinity } = this.#backend
-    if (bytes.length <= maxBytes) return bytes
+    if (bytes.length <= maxBytes) return { bytes, record, deadline }
     throw new SessionError(
       'ERR_TOO_LARGE',
       `The session would have ${bytes.length} bytes, and this backend holds ${maxBytes}: keep large data elsewhere and its id in the session`,
     )
   }
 
-  #stamped({ header, values }: StoredRecord, stamp = this.#newStamp()): StoredRecord {
-    return { header: { ...header, stamp }, values }
-  }
-
   #newStamp(): string {
     return Buffer.from(this.#settings.random(12)).toString('base64url')
   }
+}
+
+function liveFrom(key: string, entry: Entry, { record, deadline }: Draft): Live {
+  return { kind: 'live', key, entry, record, deadline }
 }
 
 function stampOf(found: Found): string | undefined {

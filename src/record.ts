@@ -92,6 +92,8 @@ export interface Values {
   has(key: string): boolean
   get(key: string): EncodedValue | undefined
   keys(): Iterable<string>
+  /** How many values are kept and not listed, since their keys are no text. Default none. */
+  readonly unlisted?: number
   /** The same values with the changes applied: cleared first, then key by key. */
   with(changes: Changes): Values
 }
@@ -107,6 +109,14 @@ export interface Header {
   timeout: number | undefined
   /** Names the session in logs and lists. Kept over `regenerate`; worthless to an attacker. */
   publicId: string
+}
+
+/** When a session was used and when it ends, where its record itself says so. Epoch milliseconds. */
+export interface RecordTimes {
+  /** Undefined if the session has no timeout. */
+  readonly expires: number | undefined
+  /** Undefined if it never was. */
+  readonly lastUsed: number | undefined
 }
 
 /** A session at rest. */
@@ -127,7 +137,7 @@ export interface Tombstone {
 
 /** What the bytes under a key turn out to be. */
 export type AtRest =
-  | { readonly kind: 'session'; readonly record: StoredRecord }
+  | { readonly kind: 'session'; readonly record: StoredRecord; readonly times?: RecordTimes }
   | { readonly kind: 'tombstone'; readonly tombstone: Tombstone }
   /** Whole, but another key's: the backend or its client mixed up two replies. */
   | { readonly kind: 'foreign' }

@@ -15,13 +15,13 @@ export type ReadHeader = (name: string) => string | undefined
  * The headers of a response whose handler has consulted the session. It is then one visitor's page: no shared cache may
  * serve it to another (RFC 9111), least of all together with that visitor's cookie, which caches do store (section 7.3).
  */
-export function responseHeaders(setCookie: string | undefined, header: ReadHeader, report: Report): ResponseHeaders {
+export function responseHeaders(setCookies: readonly string[], header: ReadHeader, report: Report): ResponseHeaders {
   const headers: ResponseHeaders = { set: [], append: [] }
   const vary = header('vary')
   if (!listHas(vary, '*') && !listHas(vary, 'cookie')) headers.set.push(['vary', vary ? `${vary}, Cookie` : 'Cookie'])
 
   const cacheControl = header('cache-control')
-  if (setCookie === undefined) {
+  if (setCookies.length === 0) {
     if (!cacheControl) headers.set.push(['cache-control', 'private, no-cache'])
     return headers
   }
@@ -34,7 +34,7 @@ export function responseHeaders(setCookie: string | undefined, header: ReadHeade
     }
     headers.set.push(['cache-control', 'no-store'])
   }
-  headers.append.push(['set-cookie', setCookie])
+  for (const setCookie of setCookies) headers.append.push(['set-cookie', setCookie])
   return headers
 }
 

@@ -1,12 +1,15 @@
 import { currentVisit, runWith } from './ambient.js'
 import type { Budget } from './budget.js'
 import { checkOptions, type CleanupOptions, type SessionsOptions, type Settings, settingsOf } from './config.js'
-import { clearCookie, findCookies, setCookie } from './cookie.js'
+import { CarryOver } from './carry-over.js'
+import { clearCookie, setCookie } from './cookie.js'
 import type { OpenedCookie } from './dialect.js'
 import { SessionError, SessionTypeError } from './errors.js'
 import { Lifetime } from './lifetime.js'
 import { applyChanges, Changes, type EncodedValue, type StoredRecord } from './record.js'
-import { type Created, type Found, type Live, RecordStore } from './record-store.js'
+import type { Live } from './layout.js'
+import { type Created, type Found, RecordStore } from './record-store.js'
+import { readCookies } from './request-cookies.js'
 import { type ReadHeader, type ResponseHeaders, responseHeaders } from './response-headers.js'
 import { Session, type SessionData, SessionState } from './session.js'
 import { sweepBackend } from './sweep.js'
@@ -45,7 +48,9 @@ export class Sessions<Data extends object = SessionData> {
   /** Use `createSessions`, which checks the options. */
   constructor(settings: Settings) {
     const lifetime = new Lifetime(settings)
-    this.#core = { settings, lifetime, records: new RecordStore(settings, lifetime) }
+    const records = new RecordStore(settings, lifetime)
+    const carryOver = new CarryOver(settings, lifetime, records)
+    this.#core = { settings, lifetime, records, carryOver }
     settingsOf.set(this, settings)
   }
 
@@ -103,9 +108,9 @@ export class Sessions<Data extends object = SessionData> {
    */
   commit(visit: Visit<Data>, header: ReadHeader): ResponseHeaders | Promise<ResponseHeaders> {
     if (!visit.consulted) return { set: [], append: [] }
-    const headers = (cookie?: string): ResponseHeaders => responseHeaders(cookie, header, this.#core.settings.report)
-    const cookie = visit.commit()
-    return cookie instanceof Promise ? cookie.then(headers) : headers(cookie)
+    const headers = (cookies: string[]): ResponseHeaders => responseHeaders(cookies, header, this.#core.settings.report)
+    const cookies = visit.commit()
+    return cookies instanceof Promise ? cookies.then(headers) : headers(cookies)
   }
 
   /**
@@ -118,9 +123,10 @@ export class Sessions<Data extends object = SessionData> {
     return (await sweepBackend(this.#core.settings, options)).done
   }
 
-  /** Closes the connections that the backend opened itself. */
+  /** Closes the connections that the backends opened themselves. */
   async close(): Promise<void> {
-    await this.#core.settings.backend.close?.()
+    const { backend, accept } = this.#core.settings
+    for (const each of new Set([backend, ...accept.map((origin) => origin.backend)])) await each.close?.()
   }
 }
 
@@ -128,6 +134,7 @@ interface Core {
   readonly settings: Settings
   readonly lifetime: Lifetime
   readonly records: RecordStore
+  readonly carryOver: CarryOver
 }
 
 /** One request on its way: which cookie it brought, what was found behind it, and what became of it. */
@@ -143,7 +150,8 @@ export class Visit<Data extends object = SessionData> {
   #pendingVerbs = 0
   #cookieIsSettled = false
 
-  #broughtCookie = false
+  /** The names of the session cookies that came with the request. */
+  #brought: readonly string[] = []
   #cookie: OpenedCookie | undefined
   #id: string | undefined
   #found: Found = ABSENT
@@ -173,41 +181,32 @@ export class Visit<Data extends object = SessionData> {
   }
 
   async #load(): Promise<Session<Data>> {
-    const { settings, records } = this.#core
-    this.#cookie = this.#openCookie()
-    if (this.#cookie) {
-      const { id } = this.#cookie
-      try {
-        this.#found = await records.load(settings.dialect.key(id), records.budget())
-      } catch (error) {
-        this.#loading = undefined
-        throw error
+    const { settings, records, carryOver } = this.#core
+    const { own, foreign, names } = readCookies(this.#cookieHeader, settings, carryOver)
+    this.#brought = names
+    this.#cookie = own
+    try {
+      if (own) {
+        this.#id = own.id
+        this.#found = await records.load(settings.dialect.key(own.id), records.budget())
+      } else if (foreign) {
+        const carried = await carryOver.load(foreign, records.budget())
+        this.#id = carried.id
+        this.#found = carried.found
+        this.#done.issued = true
       }
-      if (this.#found.kind === 'gone') this.#state.ended('gone')
-      if (this.#found.kind === 'live') {
-        this.#id = id
-        this.#state.stored(this.#found.record)
-      }
+    } catch (error) {
+      this.#loading = undefined
+      throw error
     }
+    if (this.#found.kind === 'gone') this.#state.ended('gone')
+    if (this.#found.kind === 'live') this.#state.stored(this.#found.record)
     const verbs = {
       save: () => this.#inTurn(() => this.#save()),
       update: (key: string, change: (current: unknown) => unknown) => this.#inTurn(() => this.#update(key, change)),
       terminate: () => this.#inTurn(() => this.#terminate()),
     }
     return (this.#session = new Session<Data>(this.#state, settings.dialect, verbs, settings))
-  }
-
-  /** The first cookie of our name whose seal opens. A planted one, before or behind it, changes nothing. */
-  #openCookie(): OpenedCookie | undefined {
-    const { cookie, dialect, report } = this.#core.settings
-    const texts = findCookies(this.#cookieHeader, cookie.name)
-    const opened = texts.map((text) => dialect.open(text)).filter((candidate) => candidate !== undefined)
-    this.#broughtCookie = texts.length > 0
-    if (opened.length < texts.length) report('rejectedCookie', 'A session cookie was not sealed by us, or was damaged.')
-    if (opened.some(({ id }) => id !== opened[0]?.id)) {
-      report('duplicateCookie', 'A request carried two different valid session cookies; the first one counts.')
-    }
-    return opened[0]
   }
 
   /** For adapters: the headers left before anybody asked for the session. It can be read, and no cookie will follow. */
@@ -220,11 +219,11 @@ export class Visit<Data extends object = SessionData> {
    * Stores what the handler left to be stored, then decides on the cookie, which thus never speaks of a session that is
    * not stored. From here on the session can't be changed, since the headers are about to leave.
    */
-  commit(): string | undefined | Promise<string | undefined> {
+  commit(): string[] | Promise<string[]> {
     this.#state.committed = true
     if (this.#commitTakesTime()) return this.#commitInTurn()
     this.#cookieIsSettled = true
-    return this.#responseCookie()
+    return this.#responseCookies()
   }
 
   #commitTakesTime(): boolean {
@@ -233,7 +232,7 @@ export class Visit<Data extends object = SessionData> {
     return isUnderWay || !changes.isEmpty || rotation !== undefined || this.#touchIsDue(this.#live)
   }
 
-  async #commitInTurn(): Promise<string | undefined> {
+  async #commitInTurn(): Promise<string[]> {
     await this.#loading?.catch(() => undefined)
     return this.#inTurn(async () => {
       try {
@@ -248,7 +247,7 @@ export class Visit<Data extends object = SessionData> {
         this.#cookieIsSettled = true
         this.#state.changes.reset()
       }
-      return this.#responseCookie()
+      return this.#responseCookies()
     })
   }
 
@@ -374,18 +373,17 @@ export class Visit<Data extends object = SessionData> {
 
   #touchIsDue(live: Live | undefined): live is Live {
     if (!live) return false
-    return this.#cookie?.stale || this.#core.lifetime.touchIsDue(live.record.header, live.entry.deadline ?? 0)
+    return this.#cookie?.stale || this.#core.lifetime.touchIsDue(live.record.header, live.deadline)
   }
 
-  /** At most one cookie, and only for what this request did: a late answer must not overwrite a newer one's cookie. */
-  #responseCookie(): string | undefined {
+  /** At most one of each name, and only for what this request did: a late answer must not overwrite a newer one's cookie. */
+  #responseCookies(): string[] {
     const { settings, lifetime } = this.#core
     const { cookie, dialect, now } = settings
-    if (!this.#live || this.#id === undefined) {
-      return this.#done.terminated && this.#broughtCookie ? clearCookie(cookie) : undefined
-    }
+    const remove = (name: string): string => clearCookie({ ...cookie, name })
+    if (!this.#live || this.#id === undefined) return this.#done.terminated ? this.#brought.map(remove) : []
     const { header } = this.#live.record
-    if (!this.#cookieIsDue(header)) return undefined
+    if (!this.#cookieIsDue(header)) return []
     if (cookie.secure && this.#facts.isPlainHttp?.()) {
       settings.report(
         'insecure',
@@ -394,7 +392,8 @@ export class Visit<Data extends object = SessionData> {
     }
     const seconds = lifetime.cookieSeconds(header)
     const expires = seconds === undefined ? 0 : Math.floor(now() / 1000) + seconds
-    return setCookie(cookie, dialect.seal(this.#id, expires), seconds, now())
+    const replaced = this.#brought.filter((name) => name !== cookie.name)
+    return [setCookie(cookie, dialect.seal(this.#id, expires), seconds, now()), ...replaced.map(remove)]
   }
 
   #cookieIsDue(header: StoredRecord['header']): boolean {

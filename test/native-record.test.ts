@@ -436,7 +436,7 @@ describe('the recorded record of version 1', () => {
       const value = native.decodeValue(key, found.values.get(key) ?? '')
       return [key, native.encodeValue(key, value) as string]
     })
-    const again = native.encode(recorded.key, { header: found.header, values: valuesOf(encoded) })
+    const again = encodeRecord(recorded.key, { header: found.header, values: valuesOf(encoded) })
     expect(textOf(again)).toBe(recorded.record)
   })
 

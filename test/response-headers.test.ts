@@ -14,7 +14,7 @@ interface Outcome extends ResponseHeaders {
 function headersFor(cookie: string | undefined, own: Record<string, string | undefined>): Outcome {
   const events: SessionEvent['type'][] = []
   const headers = responseHeaders(
-    cookie,
+    cookie === undefined ? [] : [cookie],
     (name) => own[name],
     (type) => void events.push(type),
   )
@@ -102,7 +102,7 @@ describe('Cache-Control with a cookie of ours', () => {
   test('the warning says what was replaced and what to send instead', () => {
     const messages: string[] = []
     responseHeaders(
-      COOKIE,
+      [COOKIE],
       (name) => (name === 'cache-control' ? 'public, max-age=60' : undefined),
       (_, message) => void messages.push(message),
     )

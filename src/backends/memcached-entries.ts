@@ -176,7 +176,7 @@ function parseVersion({ version }: Entry): [token: string, cas: string] {
 }
 
 /** Memcached's `exptime`. The time to live is what counts: `now` may be any time, the server's clock another. */
-function expiryOf(deadline: number, now: number): number {
+export function expiryOf(deadline: number, now: number): number {
   const seconds = Math.max(0, Math.ceil((deadline - now) / 1000))
   if (seconds + SLACK_SECONDS <= LONGEST_TIME_TO_LIVE) return seconds + SLACK_SECONDS
   const date = Math.floor(Date.now() / 1000) + seconds + SLACK_SECONDS_OF_DATES
@@ -201,7 +201,7 @@ function withSessionErrors(commands: MemcachedCommands): MemcachedCommands {
 }
 
 /** What can't be cured by asking again. All else is left to the core, which finds out what has become of a write. */
-function explained(error: unknown): unknown {
+export function explained(error: unknown): unknown {
   if (!(error instanceof MemcachedError)) return error
   const options = { cause: error }
   switch (error.code) {

@@ -30,8 +30,8 @@ return redis.call('DEL', KEYS[1])`
 
 /** Records in Redis as another library writes them: bare, under a bare key. */
 export class PlainRedisBackend implements PlainBackend {
-  readonly layout = 'plain'
-  readonly maxBytes = MAX_VALUE_BYTES
+  readonly layout = 'plain' as const
+  readonly maxBytes: number = MAX_VALUE_BYTES
   readonly #commands: RedisCommands
   readonly #prefix: string
   readonly #replicas: number

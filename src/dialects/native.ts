@@ -9,18 +9,10 @@ import {
   type KeyObject,
   timingSafeEqual,
 } from 'node:crypto'
-import type { Dialect, OpenedCookie, RandomSource } from '../dialect.js'
+import type { DialectOptions, NativeDialect, OpenedCookie } from '../dialect.js'
+import type { EncodedValue } from '../record.js'
 import { decodeRecord, encodeRecord, encodeTombstone, noValues } from './native-record.js'
 import { decodeValue, encodeValue, isShareable } from './native-value.js'
-
-export interface NativeDialectOptions {
-  /** The first seals, all open. */
-  secrets: readonly string[]
-  /** If any, cookies are encrypted. The first seals, all open. */
-  encryptKeys: readonly string[]
-  cookieName: string
-  random: RandomSource
-}
 
 /*
  * The cookie: one character that names the seal, then base64url without padding.
@@ -45,7 +37,7 @@ const ENCRYPTED_COOKIE = /^2[\w-]{70}$/
 const PAYLOAD_TEXT_LENGTH = 32
 
 /** Our own way of writing a session down: an authenticated cookie, a hashed key, a readable record. */
-export function nativeDialect({ secrets, encryptKeys, cookieName, random }: NativeDialectOptions): Dialect {
+export function nativeDialect({ secrets, encryptKeys, cookieName, random }: DialectOptions): NativeDialect {
   const signing = secrets.map((secret) => deriveKey(secret, 'vishnu-cookie-v1 sign'))
   // Every pairing, since either list may be rotated first. A JSON array can't be read as two different pairs.
   const encrypting = secrets.flatMap((secret) =>
@@ -88,8 +80,12 @@ export function nativeDialect({ secrets, encryptKeys, cookieName, random }: Nati
     return undefined
   }
 
+  const decode = (sessionKey: string, encoded: EncodedValue): unknown => decodeValue(sessionKey, encoded as string)
+
   return {
-    newId: () => Buffer.from(random(ID_BYTES)).toString('base64url'),
+    layout: 'native',
+    duplicates: 'first',
+    newId: (bytes = random) => Buffer.from(bytes(ID_BYTES)).toString('base64url'),
 
     // The first character chooses the seal; a value that fails it is not tried under the other (no weaker way in).
     open(text) {
@@ -117,12 +113,13 @@ export function nativeDialect({ secrets, encryptKeys, cookieName, random }: Nati
     // A hash, so that nobody who reads the store can make a cookie; without a secret, so that rotating it logs nobody out.
     key: (id) => hash('sha256', `vishnu-key-v1\0${id}`, 'base64url'),
 
-    encode: encodeRecord,
+    encode: (key, record) => ({ bytes: encodeRecord(key, record), record }),
     encodeTombstone,
     decode: decodeRecord,
     noValues,
     encodeValue,
-    decodeValue: (sessionKey, encoded) => decodeValue(sessionKey, encoded as string),
+    decodeValue: decode,
+    decodePortable: decode,
     isShareable: (encoded) => isShareable(encoded as string),
   }
 }

@@ -96,6 +96,13 @@ export class MemcachedClient {
     await this.#send({ verb: 'md', key, flags: '', outcomes: ['HD', 'NF'] })
   }
 
+  /** Removes exactly the version that `cas` names: 'conflict' if there is another, 'gone' if there is none. */
+  async compareAndDelete(key: string, cas: string): Promise<'deleted' | 'conflict' | 'gone'> {
+    if (!isCas(cas)) throw wrong('cas must be what get, add or compareAndSet has returned')
+    const { status } = await this.#send({ verb: 'md', key, flags: `C${cas}`, outcomes: ['HD', 'EX', 'NF'] })
+    return status === 'HD' ? 'deleted' : status === 'EX' ? 'conflict' : 'gone'
+  }
+
   /** Waits for the answers to what was sent. Later calls reject. */
   async close(): Promise<void> {
     this.#isClosed = true

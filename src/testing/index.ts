@@ -1,3 +1,5 @@
 export { type BackendLaw, backendLaws, type BackendLawsOptions } from './backend-laws.js'
+export { type OtherLibrary, plainLaws } from './plain-laws.js'
 export { type HttpCase, httpScenario } from './http-scenario.js'
+export { sweepLaws } from './sweep-laws.js'
 export type { ScenarioAnswer, ScenarioHandler, ScenarioRequest, ScenarioServer, Serve } from './http-scenario.js'

@@ -116,6 +116,16 @@ describe.each(Object.entries(ways))('writes that wait for a replica, with %s,', 
     expect((await readSession(browser, direct)).visits).toEqual(['first', 'ours'])
   })
 
+  test('of a log-out are not confirmed by those of an earlier one that were not', async () => {
+    const app = await startOn(pair.master.port, 1)
+    const browser = await regularVisitor(app)
+    await pair.part()
+    for (const attempt of [1, 2]) {
+      expectUnavailable(await browser.post(app.url('/logout')))
+      expect([attempt, browser.cookie('vishnu')]).toEqual([attempt, expect.any(String)])
+    }
+  })
+
   test('are not done twice when they are sent again after another', async () => {
     const proxy = await startTcpProxy(pair.master.port)
     cleanups.push(proxy.close)

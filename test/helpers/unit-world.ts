@@ -155,11 +155,11 @@ export class OpenRequest<Data extends object = SessionData> {
     return this.visit.session()
   }
 
-  /** Commits; the visitor's jar takes the cookie. */
+  /** Commits; the visitor's jar takes the cookies. */
   async answer(headers: Record<string, string> = {}): Promise<Answer> {
     const answer = await this.#world.sessions.commit(this.visit, (name) => headers[name])
-    const cookie = answer.append.find(([name]) => name === 'set-cookie')?.[1]
-    if (cookie !== undefined) this.#visitor.store(cookie)
+    const [cookie, ...others] = answer.append.flatMap(([name, line]) => (name === 'set-cookie' ? [line] : []))
+    for (const line of [cookie, ...others]) if (line !== undefined) this.#visitor.store(line)
     return { ...answer, cookie }
   }
 }
