@@ -131,13 +131,16 @@ export class RecordStore {
    */
   async replace(live: Live, change: Change, repeatable: boolean, budget: Budget): Promise<Live | 'gone'> {
     const { now } = this.#settings
-    const stamp = this.#newStamp()
+    const stamps = new Set<string | undefined>()
     let base = await this.#writable(live, budget)
     let lostReply: Failure | undefined
     for (let attempt = 0; ; attempt++) {
       if (base.kind === 'unreadable') throw this.#outage(new Error('a session came back damaged'))
       if (base.kind !== 'live' || this.#lifetime.isOver(base.record.header)) return 'gone'
       const { key, entry } = base
+      // A new one for each attempt: if two states of a record had the same, a rotation could take the newer for the older.
+      const stamp = this.#newStamp()
+      stamps.add(stamp)
       const draft = this.#draft(key, change(base.record), { stamp })
       const { bytes, deadline } = draft
       const outcome = await this.#attempt(budget, () => this.#backend.replace(key, entry, bytes, deadline, now()))
@@ -148,7 +151,7 @@ export class RecordStore {
       if (attempt > 0) await budget.pause(attempt)
       const found = await this.load(key, budget)
       if (found.kind === 'live') {
-        if (stampOf(found) === stamp) return found
+        if (stamps.has(stampOf(found))) return found
         // Someone else wrote since: perhaps on top of ours, perhaps instead of it.
         const isUnchanged = stampOf(found) === stampOf(base)
         if (lostReply && !isUnchanged && !repeatable) throw this.#outage(lostReply.failure)
@@ -233,7 +236,14 @@ export class RecordStore {
     const tombstone = { stamp: this.#newStamp(), successor }
     let base: Live | Unreadable = ending
     let found = await this.#writable(ending, budget)
+    let damaged: Unreadable | undefined
     for (let attempt = 0; ; attempt++) {
+      if (found.kind === 'unreadable' && !isSame(found, damaged)) {
+        // Perhaps only the reply was cut short, of a tombstone, say, that leads to a successor. Twice the same is the record.
+        damaged = found
+        found = await this.load(key, budget)
+        continue
+      }
       if (found.kind === 'gone' && found.tombstone.stamp === tombstone.stamp) return 'retired'
       if (found.kind === 'gone' || found.kind === 'absent') return found
       if (found.kind === 'live' && stampOf(found) !== stampOf(base)) {
@@ -316,6 +326,10 @@ export class RecordStore {
 
 function liveFrom(key: string, entry: Entry, { record, deadline }: Draft): Live {
   return { kind: 'live', key, entry, record, deadline }
+}
+
+function isSame(one: Unreadable, other: Unreadable | undefined): boolean {
+  return other !== undefined && Buffer.compare(one.entry.value, other.entry.value) === 0
 }
 
 function stampOf(found: Found): string | undefined {
