@@ -45,10 +45,12 @@ async function writeLicences(files) {
   const packages = files.map((file) => /^.*[/\\]node_modules[/\\]((?:@[^/\\]+[/\\])?[^/\\]+)/.exec(file))
   const folders = new Map(packages.filter(Boolean).map(([folder, name]) => [name, folder]))
   const texts = await Promise.all(
-    [...folders].toSorted().map(async ([name, folder]) => {
-      const { version, license } = JSON.parse(await readFile(join(folder, 'package.json'), 'utf8'))
-      return `${name} ${version} (${license})\n\n${await readFile(join(folder, 'LICENSE'), 'utf8')}`
-    }),
+    [...folders]
+      .toSorted(([one], [other]) => one.localeCompare(other))
+      .map(async ([name, folder]) => {
+        const { version, license } = JSON.parse(await readFile(join(folder, 'package.json'), 'utf8'))
+        return `${name} ${version} (${license})\n\n${await readFile(join(folder, 'LICENSE'), 'utf8')}`
+      }),
   )
   await writeFile(join(output, 'THIRD-PARTY-LICENSES.txt'), texts.join(`\n${'-'.repeat(80)}\n\n`))
 }

@@ -76,7 +76,7 @@ function belongs(name, file) {
     if (kind === 'backends') return [family, relatives[family]].includes(place.split('-')[0])
     return isOurs && (place === 'errors' || (family.startsWith('memcache') && place.startsWith('memcached-client/')))
   }
-  if (!isOurs) return bundled.some((name) => file.startsWith(`node_modules/${name}/`))
+  if (!isOurs) return bundled.some((inside) => file.startsWith(`node_modules/${inside}/`))
   if (kind === 'adapters') return name !== 'vishnu'
   if (place.startsWith('dialects/vishnu-python')) return name === 'vishnu/dialects/vishnu-python'
   return kind === undefined && !place.startsWith('cli/') && !place.startsWith('memcached-client/')

@@ -40,7 +40,7 @@ export interface RunningCommand {
 
 export async function commandLine(): Promise<CommandLine> {
   const built = await isolatePackage()
-  const folder = await built.place('', ['commander', 'libsql', '@redis/client'])
+  const folder = await built.place('', ['libsql', '@redis/client'])
   await writeFile(join(folder, 'package.json'), '{ "private": true, "type": "module" }\n')
   const main = join(folder, 'node_modules/vishnu/dist/cli/main.js')
 
@@ -100,8 +100,8 @@ export async function commandLine(): Promise<CommandLine> {
   }
 }
 
-/** Without what the one who runs the tests may have asked of colours. */
+/** Without what the one who runs the tests may have asked of colours, and without what Node takes for a wish for none. */
 function plainEnvironment(): NodeJS.ProcessEnv {
-  const { NO_COLOR: _, FORCE_COLOR: __, NODE_OPTIONS: ___, ...environment } = process.env
+  const { CI: _, NO_COLOR: __, FORCE_COLOR: ___, NODE_OPTIONS: ____, ...environment } = process.env
   return { ...environment, TERM: 'xterm-256color' }
 }
