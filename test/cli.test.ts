@@ -11,7 +11,6 @@ import { createSessions } from '../src/sessions.js'
 import { type CommandLine, commandLine } from './helpers/command-line.js'
 import { emptyProject } from './helpers/empty-project.js'
 import { freePort } from './helpers/free-port.js'
-import { isolatePackage } from './helpers/isolated-package.js'
 import { startRedis } from './helpers/redis-server.js'
 
 let cli: CommandLine
@@ -404,15 +403,6 @@ describe('vishnu inspect', () => {
 })
 
 describe('the package', () => {
-  test('needs neither the command line nor its parser to be imported', async () => {
-    const built = await isolatePackage()
-    onTestFinished(() => built.remove())
-    // Without commander, which is not linked here.
-    expect(await built.run("import { createSessions } from 'vishnu'\nconsole.log(typeof createSessions)")).toBe(
-      'function\n',
-    )
-  })
-
   test('brings `npx vishnu` to the project that installs it', { timeout: 120_000 }, async () => {
     const project = await emptyProject()
     onTestFinished(() => project.remove())

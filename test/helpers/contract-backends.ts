@@ -8,6 +8,8 @@ import { memory } from '../../src/backends/memory.js'
 import { redis } from '../../src/backends/redis.js'
 import { sqlite } from '../../src/backends/sqlite.js'
 import { startMemcached } from './memcached-server.js'
+import { clusterClients } from './redis-clients-cluster.js'
+import { startCluster } from './redis-cluster.js'
 import { startRedis } from './redis-server.js'
 
 export interface SharedBackend {
@@ -21,9 +23,25 @@ export const backendKinds: readonly { name: string; start: () => Promise<SharedB
   { name: 'memory', start: startMemory },
   { name: 'SQLite', start: startSqlite },
   { name: 'Redis', start: async () => shared(await startRedis(), redis) },
+  { name: 'Redis Cluster', start: startSharedCluster },
   { name: 'Memcached', start: async () => shared(await startMemcached(), memcached) },
   { name: 'Memcached, with memcache-client', start: async () => shared(await startMemcached(), memcacheClient) },
 ]
+
+/** Three nodes, and one client for all servers: connecting to a cluster is the slowest part. */
+async function startSharedCluster(): Promise<SharedBackend> {
+  const cluster = await startCluster()
+  const { client, close, ready } = clusterClients['ioredis']!(cluster.nodes[0]!.port)
+  await ready()
+  const backend = redis({ client })
+  return {
+    connect: () => backend,
+    stop: async () => {
+      close()
+      await cluster.stop()
+    },
+  }
+}
 
 async function startMemory(): Promise<SharedBackend> {
   const backend = memory()
