@@ -48,7 +48,13 @@ interface PythonHeader extends Header {
   readonly sessionClass?: SessionClass
 }
 
+/** What Python's `http.cookies` takes for an attribute. It finds no cookie of such a name, and refuses to set one. */
+const RESERVED_NAME = /^(expires|path|comment|domain|max-age|secure|httponly|version|samesite|partitioned)$/i
+
 function dialectOf(newSessionClass: SessionClass, { random, ...options }: DialectOptions): PlainDialect {
+  if (RESERVED_NAME.test(options.cookieName)) {
+    throw new ConfigError('vishnuPython', [`cookieName can't be ${options.cookieName}: Python takes it for an attribute`])
+  }
   const cookies = cookieCodec({ ...options, random })
   return {
     layout: 'plain',
