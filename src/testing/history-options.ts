@@ -1,0 +1,51 @@
+import type { SessionsOptions } from '../config.js'
+import type { FaultName } from './faulty-backend.js'
+import type { TestedSessions } from './history-world.js'
+
+/** What a history is made of. */
+export interface HistoryOptions {
+  /** How many things clients do: opening a session, each call on it, responding. Default 1,000. */
+  operations?: number
+  /** How many requests there are at a time. Default 8. Four clients at a time are one visitor's, and share a cookie. */
+  clients?: number
+  /** How many servers there are, each with a connection of its own to the one store. Default 3. */
+  servers?: number
+  /** What goes wrong between a server and the store. Default: nothing. */
+  faults?: readonly FaultName[]
+  /** The share of calls that go wrong if there are faults. Default 0.05. */
+  faultRate?: number
+  /** A whole number. Default: a random one, which the report tells. */
+  seed?: number
+  /**
+   * `seeded`: the store gets one call at a time, in an order drawn from the seed, so that on a backend in this process a
+   * seed gives the same history again. `real`: as the calls come, side by side. Default `seeded`.
+   */
+  order?: 'seeded' | 'real'
+  /** The store itself is being broken meanwhile, killed or cut off: requests may fail. Default false. */
+  interrupted?: boolean
+  /** The store may lose sessions: it evicts, or restarts empty. Then missing ones are no violation. Default false. */
+  forgets?: boolean
+  /** Another core to try than ours. */
+  createSessions?: (options: SessionsOptions) => TestedSessions
+}
+
+/** What came of a history that kept every rule. */
+export interface HistoryReport {
+  readonly seed: number
+  readonly operations: number
+  readonly requests: number
+  /** How many sessions there were, and how many ids they had. */
+  readonly sessions: number
+  readonly ids: number
+  /** How often each verb ended how, such as `saves: gone`. */
+  readonly outcomes: ReadonlyMap<string, number>
+  /** How often each fault has hit each operation, such as `replace hangs`. */
+  readonly faults: ReadonlyMap<string, number>
+  /** Of all that happened: equal for equal histories. */
+  readonly digest: string
+}
+
+/** What an option is that is left out. */
+export const HISTORY_DEFAULTS: Required<
+  Pick<HistoryOptions, 'operations' | 'clients' | 'servers' | 'faults' | 'order'>
+> = { operations: 1000, clients: 8, servers: 3, faults: [], order: 'seeded' }

@@ -1,0 +1,51 @@
+import type { Backend } from '../backend.js'
+import { type BackendCall, ForwardingBackend } from './forwarding-backend.js'
+import type { Order } from './history-order.js'
+import type { SeededRandom } from './history-random.js'
+
+/** Milliseconds; now and then longer than a session lasts. */
+const RESTS = [0, 0, 0, 20_000, 100_000, 1_000_000] as const
+
+/** The servers' clock. Milliseconds pass with every call to the store, now and then seconds. */
+export class Clock {
+  /** Whole seconds, as in cookies: what is rounded must not depend on when a history begins. */
+  readonly start: number = Math.floor(Date.now() / 1000) * 1000
+  readonly #random: SeededRandom
+  #passed = 0
+
+  constructor(random: SeededRandom) {
+    this.#random = random
+  }
+
+  now(): number {
+    return this.start + this.#passed
+  }
+
+  pass(): void {
+    this.#passed += this.#random.chance(0.005) ? 5000 : this.#random.below(20)
+  }
+
+  /** Between requests, so that none lasts longer than its session. */
+  rest(): void {
+    this.#passed += this.#random.pick(RESTS)
+  }
+}
+
+/** A server's way to the store: calls get through in their order, and time passes meanwhile. */
+export class OrderedBackend extends ForwardingBackend {
+  readonly #order: Order
+  readonly #clock: Clock
+
+  constructor(inner: Backend, order: Order, clock: Clock) {
+    super(inner)
+    this.#order = order
+    this.#clock = clock
+  }
+
+  protected around<T>(_: BackendCall, run: () => Promise<T>): Promise<T> {
+    return this.#order.call(() => {
+      this.#clock.pass()
+      return run()
+    })
+  }
+}
