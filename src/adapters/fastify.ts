@@ -1,6 +1,6 @@
 import type { FastifyPluginCallback, FastifyReply, FastifyRequest } from 'fastify'
 import type { Sessions } from '../sessions.js'
-import { type HeldVisit, openHeld } from './held-visit.js'
+import { HeldVisit } from './held-visit.js'
 
 /**
  * Sessions for Fastify 5: `app.register(sessionPlugin(sessions))`, before the routes; then `sessions.get(request)`.
@@ -21,7 +21,7 @@ export function sessionPlugin<Data extends object>(sessions: Sessions<Data>): Fa
     instance.addHook('onRequest', (request: Request, reply, done) => {
       // Registered twice, say for the application and for a plugin of it: the outer one does the work.
       if (sessions.isBound(request)) return done()
-      const held = openHeld(sessions, request.raw, reply.raw)
+      const held = new HeldVisit(sessions, request.raw, reply.raw)
       sessions.bind(request, held.visit)
       request[HELD] = held
       sessions.run(held.visit, done)

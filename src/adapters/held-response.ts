@@ -101,7 +101,7 @@ export function prepareHold(response: Holdable, handBack?: (error: unknown) => v
 }
 
 /** What one response goes through. Its methods of the response's names do what the application's calls of them do. */
-class Hold implements Record<Name, (args: unknown[]) => unknown> {
+export class Hold implements Record<Name, (args: unknown[]) => unknown> {
   readonly #response: NodeResponse
   readonly #handBack: ((error: unknown) => void) | undefined
   /** The methods that the stand-ins took the place of. */

@@ -1,6 +1,6 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { Sessions } from '../sessions.js'
-import { openHeld } from './held-visit.js'
+import { HeldVisit } from './held-visit.js'
 
 /** What the middleware needs of Koa's context. Koa has no types of its own, and you may have any version of them, or none. */
 export interface KoaContext {
@@ -27,7 +27,7 @@ export function sessionMiddleware<Data extends object>(sessions: Sessions<Data>)
   return async (context, next) => {
     // Mounted twice, say for the application and for a part of it: the outer one does the work.
     if (sessions.isBound(context)) return void (await next())
-    const held = openHeld(sessions, context.req, context.res, (error) => context.onerror(error as Error))
+    const held = new HeldVisit(sessions, context.req, context.res, (error) => context.onerror(error as Error))
     sessions.bind(context, held.visit)
     await sessions.run(held.visit, next)
     if (context.respond === false) return

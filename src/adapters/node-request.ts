@@ -1,6 +1,6 @@
 import type { Sessions } from '../sessions.js'
 import type { NodeResponse } from './held-response.js'
-import { type NodeRequest, openHeld } from './held-visit.js'
+import { HeldVisit, type NodeRequest } from './held-visit.js'
 
 /**
  * What every middleware of Node does with a request.
@@ -16,6 +16,6 @@ export function handle<Data extends object>(
 ): void {
   // Mounted twice, say for the application and for a router of it: the outer one does the work.
   if (sessions.isBound(request)) return next()
-  const { visit } = openHeld(sessions, request, response, handBack)
+  const { visit } = new HeldVisit(sessions, request, response, handBack)
   sessions.run(visit, () => next())
 }
