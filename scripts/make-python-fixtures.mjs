@@ -1,6 +1,6 @@
 // Usage: node scripts/make-python-fixtures.mjs <vishnu-python.json>
 //
-// Cuts the recorded cookies and pickles of the Python library down to what the tests of its dialect read.
+// Cuts what was recorded of the Python library down to what the tests of its dialect read.
 import { Buffer } from 'node:buffer'
 import { readFileSync, writeFileSync } from 'node:fs'
 import { gzipSync } from 'node:zlib'
@@ -100,6 +100,41 @@ writeFixture('python-pickles.json.gz', {
   records: [...records, ...written],
   compressed,
   others,
+})
+
+const headers = recording.set_cookie_headers.cases.map(
+  ({ id, clock_utc: clock, config, path_given: hasPath, sid, ops, set_cookie: header, iv_hex: iv, expected }) => ({
+    id,
+    clock,
+    config: { ...config, path: hasPath ? config.path : undefined },
+    sid,
+    ops: ops.map((op) => [op].flat()),
+    header,
+    iv,
+    expected,
+  }),
+)
+const { secret, scenarios } = recording.middleware_scenarios
+writeFixture('python-middleware.json.gz', {
+  about:
+    'What the Python library sends and stores. A header follows from a configuration, a time (UTC) and operations on a new session; ' +
+    'exact: the same; exact-or-corrected: the same, or corrected; refuse: an error of ours; either: not compared. ' +
+    'The requests of a scenario come `at` seconds after 2024-02-29T12:00:00Z.',
+  headers,
+  secret,
+  scenarios: scenarios.map(({ id, status, config, requests }) => ({
+    id,
+    status,
+    config,
+    requests: requests.map((request) => ({
+      at: request.at,
+      sent: request.cookie_sent_by_client,
+      ops: request.ops,
+      results: request.op_results,
+      cookie: request.set_cookie,
+      stored: request.stored_after,
+    })),
+  })),
 })
 
 function writeFixture(name, content) {

@@ -76,7 +76,7 @@ export function bytesOf({ pickle = '', parts }: RecordedPickle): Buffer {
   return Buffer.concat(parts.map(({ hex, repeat }) => Buffer.from(hex.repeat(repeat), 'hex')))
 }
 
-function readFixture(name: string): unknown {
+export function readFixture(name: string): unknown {
   return JSON.parse(gunzipSync(readFileSync(new URL(`../fixtures/${name}`, import.meta.url))).toString())
 }
 
