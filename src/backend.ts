@@ -78,6 +78,18 @@ export interface PlainBackend extends Pick<Backend, 'read' | 'create' | 'replace
 
   /** Removes exactly the given version: `conflict` if another is there, `gone` if none. */
   delete(key: string, entry: Entry): Promise<'deleted' | 'conflict' | 'gone'>
+
+  /**
+   * Lists some of the keys, and says with which cursor to go on; undefined: those were the last. A key that is there all
+   * the time is listed at least once. Left out where the server can't: what the other library leaves for ever then stays.
+   */
+  list?: ((cursor: string | undefined) => Promise<KeyPage>) | undefined
+}
+
+/** Some of a store's keys, and the cursor to ask for more with. */
+export interface KeyPage {
+  readonly keys: readonly string[]
+  readonly cursor: string | undefined
 }
 
 /** What counts as over. Epoch milliseconds. */

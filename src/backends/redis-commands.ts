@@ -11,9 +11,14 @@ export interface RedisCommands {
    * so many have confirmed what the script wrote.
    */
   run(script: string, key: string, args: readonly (string | Buffer)[], replicas: number): Promise<number>
+  /** Some of the keys of strings that match a glob, and the next cursor. Left out for clusters: it asks one node only. */
+  scan?(cursor: string, pattern: string): Promise<{ keys: string[]; cursor: string }>
   /** Closes the connection if it is ours. */
   close(): Promise<void>
 }
+
+/** How many keys one SCAN looks at: Redis does nothing else meanwhile. */
+export const SCAN_COUNT = 100
 
 /** Sends one script, by its digest or whole. */
 export type SendScript<Reply> = (command: 'evalsha' | 'eval', text: string) => Promise<Reply>

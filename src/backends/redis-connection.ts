@@ -218,6 +218,12 @@ function connectLazily(
       await ready()
       return commands.run(script, key, args, replicas)
     },
+    ...(commands.scan && {
+      scan: async (...args) => {
+        await ready()
+        return commands.scan!(...args)
+      },
+    }),
     close: async () => {
       if (firstTry) close()
     },

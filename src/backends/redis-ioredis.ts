@@ -1,5 +1,12 @@
 import type { Buffer } from 'node:buffer'
-import { guarded, REPLICATION_MS, runReplicatedScript, runScript, type RedisCommands } from './redis-commands.js'
+import {
+  guarded,
+  REPLICATION_MS,
+  runReplicatedScript,
+  runScript,
+  type RedisCommands,
+  SCAN_COUNT,
+} from './redis-commands.js'
 
 /** A client of `ioredis` or `iovalkey`: of one server, found by Sentinels or not. */
 interface IoredisServer {
@@ -19,6 +26,7 @@ export type Ioredis = (IoredisServer | IoredisCluster) & {
   eval(...args: ScriptArguments): Promise<unknown>
   evalsha(...args: ScriptArguments): Promise<unknown>
   pipeline(): Pipeline
+  scan(...args: (string | number)[]): Promise<[cursor: string, keys: string[]]>
 }
 
 type ScriptArguments = [text: string, keys: number, ...keysAndArgs: (string | Buffer)[]]
@@ -51,6 +59,13 @@ export function bindIoredis(client: Ioredis): RedisCommands {
       if (outcome <= 0 && lostConnections() !== before) throw new Error('the connection was lost during a write')
       return outcome
     },
+    ...(!('nodes' in client) && {
+      scan: async (cursor, pattern) => {
+        const options = ['MATCH', pattern, 'COUNT', SCAN_COUNT, 'TYPE', 'string']
+        const [next, keys] = await guarded(() => client.scan(cursor, ...options))
+        return { keys, cursor: next }
+      },
+    }),
     close: async () => undefined,
   }
 }

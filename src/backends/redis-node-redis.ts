@@ -1,5 +1,12 @@
 import { Buffer } from 'node:buffer'
-import { guarded, REPLICATION_MS, runReplicatedScript, runScript, type RedisCommands } from './redis-commands.js'
+import {
+  guarded,
+  REPLICATION_MS,
+  runReplicatedScript,
+  runScript,
+  type RedisCommands,
+  SCAN_COUNT,
+} from './redis-commands.js'
 
 /** A client of `@redis/client`: of `createClient`, `createCluster` or `createSentinel`. */
 export interface NodeRedis {
@@ -9,6 +16,12 @@ export interface NodeRedis {
   eval(script: string, options: ScriptOptions): Promise<unknown>
   evalSha(sha: string, options: ScriptOptions): Promise<unknown>
   multi(): Pipeline
+  scan(
+    cursor: string,
+    options: { MATCH: string; TYPE: string; COUNT: number },
+  ): Promise<{ cursor: string | number; keys: string[] }>
+  /** Of `createCluster` alone. */
+  readonly masters?: unknown
   /** Of `createSentinel` alone. */
   getMasterNode?(): unknown
   sendCommand(isReadonly: boolean, args: readonly string[]): Promise<unknown>
@@ -56,6 +69,13 @@ export function bindNodeRedis(client: NodeRedis): RedisCommands {
       }
       return outcome
     },
+    ...(client.masters === undefined && {
+      scan: async (cursor, pattern) => {
+        const options = { MATCH: pattern, TYPE: 'string', COUNT: SCAN_COUNT }
+        const reply = await guarded(() => client.scan(cursor, options))
+        return { keys: reply.keys, cursor: String(reply.cursor) }
+      },
+    }),
     close: async () => undefined,
   }
 }

@@ -1,6 +1,6 @@
 import { Buffer } from 'node:buffer'
 import { createHash } from 'node:crypto'
-import type { Entry, PlainBackend } from '../backend.js'
+import type { Entry, KeyPage, PlainBackend } from '../backend.js'
 import type { RedisCommands } from './redis-commands.js'
 import { DONE, GONE, MAX_VALUE_BYTES, timeToLive } from './redis-scripts.js'
 
@@ -32,6 +32,7 @@ return redis.call('DEL', KEYS[1])`
 export class PlainRedisBackend implements PlainBackend {
   readonly layout = 'plain' as const
   readonly maxBytes: number = MAX_VALUE_BYTES
+  readonly list: PlainBackend['list']
   readonly #commands: RedisCommands
   readonly #prefix: string
   readonly #replicas: number
@@ -40,6 +41,7 @@ export class PlainRedisBackend implements PlainBackend {
     this.#commands = commands
     this.#prefix = prefix
     this.#replicas = replicas
+    if (commands.scan) this.list = (cursor) => this.#list(cursor)
   }
 
   async read(key: string): Promise<Entry | undefined> {
@@ -69,6 +71,13 @@ export class PlainRedisBackend implements PlainBackend {
 
   async close(): Promise<void> {
     await this.#commands.close()
+  }
+
+  async #list(cursor = '0'): Promise<KeyPage> {
+    const pattern = `${this.#prefix.replace(/[*?[\]\\^-]/g, '\\$&')}*`
+    const page = await this.#commands.scan?.(cursor, pattern)
+    const keys = page?.keys.map((key) => key.slice(this.#prefix.length)) ?? []
+    return { keys, cursor: page === undefined || page.cursor === '0' ? undefined : page.cursor }
   }
 
   async #write(

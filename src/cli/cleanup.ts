@@ -1,7 +1,7 @@
 import { constants } from 'node:os'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Settings } from '../config.js'
-import { countExpired, isSweepable, sweepBackend } from '../sweep.js'
+import { countExpired, sweepBackend, sweeperOf } from '../sweep.js'
 import { loadSettings } from './load-settings.js'
 import { grouped, ProgressBar, styled, writeFailure } from './terminal.js'
 
@@ -68,9 +68,9 @@ async function runRound(settings: Settings, flags: CleanupFlags, stop: AbortSign
   }
 }
 
-function writeSummary({ backend }: Settings, deleted: number, done: boolean, seconds: number): void {
+function writeSummary(settings: Settings, deleted: number, done: boolean, seconds: number): void {
   const sessions = deleted === 1 ? 'session' : 'sessions'
-  const summary = isSweepable(backend)
+  const summary = sweeperOf(settings)
     ? `${styled('bold', grouped(deleted))} expired ${sessions} removed in ${seconds.toFixed(1)} s`
     : 'This backend removes expired sessions by itself'
   process.stdout.write(`${summary}${done ? '' : ', and more are left'}.\n`)
