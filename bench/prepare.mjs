@@ -10,6 +10,9 @@ export const libraryFolder = fileURLToPath(new URL('./dist', import.meta.url))
 /** Everything a fresh clone lacks. Installs into the two `node_modules` only, and redis-server if it may. */
 export async function prepare() {
   const isReady =
-    prepareDependencies(root) && prepareDependencies(bench) && prepareRedis() && run(process.execPath, ['scripts/build.mjs', libraryFolder], root)
+    prepareDependencies(root) &&
+    prepareDependencies(bench) &&
+    prepareRedis() &&
+    run(process.execPath, ['scripts/build.mjs', libraryFolder], root)
   if (!isReady) throw new Error('The benchmark could not be prepared')
 }

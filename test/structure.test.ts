@@ -74,7 +74,9 @@ describe('the import arrows', () => {
   })
 
   test('never lead to the command line', () => {
-    const users = files.filter((file) => !file.startsWith('cli/') && own(file).some((target) => target.startsWith('cli/')))
+    const users = files.filter(
+      (file) => !file.startsWith('cli/') && own(file).some((target) => target.startsWith('cli/')),
+    )
     expect(users).toEqual([])
   })
 

@@ -21,7 +21,10 @@ export async function start(setting) {
     if (name === 'create') Object.assign(context.session, sessionValues(bytes))
   })
   const handle = app.callback()
-  return { server: createServer((request, response) => void handle(request, response)), store: { object: store, methods: ['get', 'set', 'destroy'] } }
+  return {
+    server: createServer((request, response) => void handle(request, response)),
+    store: { object: store, methods: ['get', 'set', 'destroy'] },
+  }
 }
 
 function memoryStore() {

@@ -53,7 +53,9 @@ const RESERVED_NAME = /^(expires|path|comment|domain|max-age|secure|httponly|ver
 
 function dialectOf(newSessionClass: SessionClass, { random, ...options }: DialectOptions): PlainDialect {
   if (RESERVED_NAME.test(options.cookieName)) {
-    throw new ConfigError('vishnuPython', [`cookieName can't be ${options.cookieName}: Python takes it for an attribute`])
+    throw new ConfigError('vishnuPython', [
+      `cookieName can't be ${options.cookieName}: Python takes it for an attribute`,
+    ])
   }
   const cookies = cookieCodec({ ...options, random })
   return {
