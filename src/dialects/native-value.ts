@@ -1,5 +1,6 @@
 import * as devalue from 'devalue'
 import { messageOf, SessionError, SessionTypeError } from '../errors.js'
+import { constructorName, isObjectPrototype } from './prototypes.js'
 
 /**
  * One value as text: plain JSON where JSON keeps it exactly, for its speed and so that it stays readable in the store;
@@ -164,15 +165,6 @@ function deepFreeze(value: unknown, visited: Set<unknown> = new Set()): void {
     Object.freeze(value)
     for (const item of Object.values(value)) deepFreeze(item, visited)
   }
-}
-
-/** This realm's or another's: a test runner's sandbox has its own. */
-function isObjectPrototype(prototype: unknown): boolean {
-  return Object.getPrototypeOf(prototype) === null && Object.hasOwn(prototype as object, 'isPrototypeOf')
-}
-
-function constructorName(prototype: unknown): string | undefined {
-  return (prototype as { constructor?: { name?: string } } | null)?.constructor?.name
 }
 
 function describeInstance(prototype: unknown): string {

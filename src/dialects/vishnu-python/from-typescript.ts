@@ -1,4 +1,5 @@
 import { messageOf, SessionTypeError } from '../../errors.js'
+import { constructorName, isObjectPrototype } from '../prototypes.js'
 import { assertBounded, MAX_DEPTH, MAX_INTEGER_BYTES, MAX_NUMBER_KEYS } from './limits.js'
 import { writeData } from './pickle-writer.js'
 import { canonicalArguments } from './python-classes.js'
@@ -199,17 +200,4 @@ function identityOf(node: PythonNode): unknown {
   if (typeof value !== 'object' || value === null) return value
   const entries = new Map([[0, node]])
   return `pickle ${writeData({ entries, origin: entries }).toString('latin1')}`
-}
-
-/** This realm's or another's: a test runner's sandbox has its own. */
-function isObjectPrototype(prototype: unknown): boolean {
-  return (
-    prototype !== null &&
-    Object.getPrototypeOf(prototype) === null &&
-    Object.hasOwn(prototype as object, 'isPrototypeOf')
-  )
-}
-
-function constructorName(prototype: unknown): string | undefined {
-  return (prototype as { constructor?: { name?: string } } | null)?.constructor?.name
 }
