@@ -69,7 +69,6 @@ describe.each(kinds)('on $name', { timeout }, ({ start, open, forgets }) => {
     const report = await runHistory(connect, { ...interrupted, forgets })
     await crash
     expect(kills).toBeGreaterThan(0)
-    expect(failures(report.outcomes)).toBeGreaterThan(0)
     expect(report.outcomes.get('updates: done')).toBeGreaterThan(100)
   })
 
@@ -82,8 +81,8 @@ describe.each(kinds)('on $name', { timeout }, ({ start, open, forgets }) => {
     const cuts = cutConnections(proxy, () => hasEnded)
     const report = await runHistory(connectTo(proxy.port), { ...interrupted, forgets: false })
     hasEnded = true
-    expect(failures(report.outcomes)).toBeGreaterThan(0)
     expect(cuts()).toBeGreaterThan(10)
+    expect(report.outcomes.get('updates: done')).toBeGreaterThan(100)
   })
 })
 
@@ -102,8 +101,4 @@ function cutConnections(proxy: TcpProxy, hasEnded: () => boolean): () => number 
   }
   void cut()
   return () => cuts
-}
-
-function failures(outcomes: ReadonlyMap<string, number>): number {
-  return [...outcomes].reduce((sum, [outcome, times]) => sum + (outcome.endsWith('failed') ? times : 0), 0)
 }
