@@ -69,7 +69,7 @@ describe.each(kinds)('on $name', { timeout }, ({ start, open, forgets }) => {
     const report = await runHistory(connect, { ...interrupted, forgets })
     await crash
     expect(kills).toBeGreaterThan(0)
-    expect(report.outcomes.get('updates: done')).toBeGreaterThan(100)
+    expect(report.outcomes.get('updates: done')).toBeGreaterThan(operations / 50)
   })
 
   test('every promise is kept while connections are lost, before and after the server has done its part', async () => {
@@ -81,8 +81,8 @@ describe.each(kinds)('on $name', { timeout }, ({ start, open, forgets }) => {
     const cuts = cutConnections(proxy, () => hasEnded)
     const report = await runHistory(connectTo(proxy.port), { ...interrupted, forgets: false })
     hasEnded = true
-    expect(cuts()).toBeGreaterThan(10)
-    expect(report.outcomes.get('updates: done')).toBeGreaterThan(100)
+    expect(cuts()).toBeGreaterThan(operations / 1000)
+    expect(report.outcomes.get('updates: done')).toBeGreaterThan(operations / 50)
   })
 })
 
