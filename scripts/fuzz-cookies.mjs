@@ -8,21 +8,14 @@ import { randomInt } from 'node:crypto'
 import { readFileSync } from 'node:fs'
 import { memory } from '../dist/backends/memory.js'
 import { createSessions } from '../dist/index.js'
+import { seededRandom } from './seeded-random.mjs'
 
 const [cookies = '10000000', seedText = String(randomInt(2 ** 31))] = process.argv.slice(2)
 const secret = 'known to this script and to nobody else'
 const { cases } = JSON.parse(readFileSync(new URL('../test/fixtures/cookie-headers.json', import.meta.url), 'utf8'))
 const shapes = cases.flatMap(({ header }) => (header?.includes('<A>') ? [header.replaceAll('<B>', '<A>')] : []))
 
-let state = Number(seedText)
-/** A small generator with a seed (mulberry32), so that a finding can be repeated. */
-function below(limit) {
-  state = (state + 0x6d2b79f5) | 0
-  let mixed = Math.imul(state ^ (state >>> 15), 1 | state)
-  mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed
-  return ((mixed ^ (mixed >>> 14)) >>> 0) % limit
-}
-
+const below = seededRandom(Number(seedText))
 const pick = (list) => list[below(list.length)]
 let reached = 0
 const operations = ['read', 'create', 'replace', 'touch', 'delete']

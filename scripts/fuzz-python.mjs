@@ -2,7 +2,7 @@
 //
 // Feeds damaged records of the Python library to its decoder, after every proper prefix of every recorded one. Whatever the
 // bytes, the decoder answers in time: a refusal, or a record that can be written and is then read as the same. Ends with
-// status 1, and the bytes that did it, if not. Needs `npm run build`.
+// status 1, and the bytes that did it, if not.
 import { Buffer } from 'node:buffer'
 import { randomInt } from 'node:crypto'
 import { readFileSync } from 'node:fs'
@@ -10,7 +10,10 @@ import { setImmediate } from 'node:timers/promises'
 import { setFlagsFromString } from 'node:v8'
 import { runInNewContext } from 'node:vm'
 import { gunzipSync } from 'node:zlib'
-import { decodeData, decodeRecord, encodeData, encodeRecord } from '../dist/dialects/vishnu-python/record.js'
+import { importSource } from './import-source.mjs'
+import { seededRandom } from './seeded-random.mjs'
+
+const { decodeData, decodeRecord, encodeData, encodeRecord } = await importSource('dialects/vishnu-python/record.ts')
 
 const [minutes = '1', seedText = String(randomInt(2 ** 31))] = process.argv.slice(2)
 const MAX_MILLISECONDS = 1000
@@ -26,15 +29,7 @@ const whole = records.map(bytesOf)
 const corpus = [...whole, ...others.map(bytesOf)].filter(({ length }) => length > 0 && length < 20_000)
 const compressedCorpus = compressed.map(bytesOf).filter(({ length }) => length > 0 && length < 20_000)
 
-let state = Number(seedText)
-/** A small generator with a seed (mulberry32), so that a finding can be repeated. */
-function below(limit) {
-  state = (state + 0x6d2b79f5) | 0
-  let mixed = Math.imul(state ^ (state >>> 15), 1 | state)
-  mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed
-  return ((mixed ^ (mixed >>> 14)) >>> 0) % limit
-}
-
+const below = seededRandom(Number(seedText))
 const pick = (list) => list[below(list.length)]
 const count = { read: 0, refused: 0, slowest: 0 }
 

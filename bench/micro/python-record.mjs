@@ -1,19 +1,15 @@
-// Usage: node bench/micro/python-record.mjs [folder of the built library]
+// Usage: node bench/micro/python-record.mjs
 //
-// What records and cookies of the Python library cost, in microseconds of CPU. Run `npm run bench` once before: it builds the
-// library to bench/dist.
+// What records and cookies of the Python library cost, in microseconds of CPU. Measures the sources.
 import { randomBytes } from 'node:crypto'
 import { readFileSync } from 'node:fs'
-import { resolve } from 'node:path'
-import { pathToFileURL } from 'node:url'
 import { gunzipSync } from 'node:zlib'
-import { libraryFolder } from '../prepare.mjs'
+import { importSource } from '../../scripts/import-source.mjs'
 import { median } from '../statistics.mjs'
 
-const library = pathToFileURL(resolve(process.argv[2] ?? libraryFolder)).href
-const { decodeRecord, encodeRecord, encodeValue } = await import(`${library}/dialects/vishnu-python/record.js`)
-const { cookieCodec } = await import(`${library}/dialects/vishnu-python/cookie.js`)
-const { Changes } = await import(`${library}/record.js`)
+const { decodeRecord, encodeRecord, encodeValue } = await importSource('dialects/vishnu-python/record.ts')
+const { cookieCodec } = await importSource('dialects/vishnu-python/cookie.ts')
+const { Changes } = await importSource('record.ts')
 
 const RUNS = 2000
 const ROUNDS = 15
