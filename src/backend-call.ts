@@ -7,9 +7,14 @@ export async function callBackend<T>({ backendTimeout, report }: Settings, call:
   try {
     return await new Budget(backendTimeout).run(call)
   } catch (cause) {
-    const message = `The session backend failed: ${messageOf(cause)}`
-    const error = cause instanceof SessionError ? cause : new SessionError('ERR_BACKEND', message, { cause })
-    report('backendError', error.message, { cause: error })
-    throw error
+    throw outage(report, cause)
   }
+}
+
+/** What the application is to get for a failure of the backend, which is reported here. */
+export function outage(report: Settings['report'], cause: unknown): SessionError {
+  const message = `The session backend failed: ${messageOf(cause)}`
+  const error = cause instanceof SessionError ? cause : new SessionError('ERR_BACKEND', message, { cause })
+  report('backendError', error.message, { cause: error })
+  return error
 }

@@ -74,6 +74,13 @@ export function describeValue(value: unknown): string {
   return typeof value === 'symbol' ? 'a symbol' : `${value as number | bigint | boolean | undefined}`
 }
 
+/** What is wrong with an option that there is none of, and which one was probably meant. */
+export function unknownOption(name: string, known: Iterable<string>): string {
+  const plain = (text: string): string => text.toLowerCase().replaceAll(/[_-]/g, '')
+  const meant = [...known].find((candidate) => plain(candidate) === plain(name))
+  return `is not an option${meant ? `: did you mean ${meant}?` : ''}`
+}
+
 /** Whatever was thrown, in words. */
 export function messageOf(error: unknown): string {
   return error instanceof Error ? error.message : String(error)

@@ -1,5 +1,5 @@
 import type { Backend, PlainBackend } from './backend.js'
-import { describeValue } from './errors.js'
+import { describeValue, unknownOption } from './errors.js'
 
 const MIN_SECRET_LENGTH = 32
 const MAX_SECRETS = 8
@@ -96,9 +96,7 @@ export class OptionReader {
   /** A misspelt option would otherwise be a default that nobody chose. */
   refuseUnknown(): void {
     for (const name of Object.keys(this.#given)) {
-      if (this.#known.has(name)) continue
-      const meant = [...this.#known].find((known) => plain(known) === plain(name))
-      this.#problem(name, `is not an option${meant ? `: did you mean ${meant}?` : ''}`)
+      if (!this.#known.has(name)) this.#problem(name, unknownOption(name, this.#known))
     }
   }
 
@@ -115,8 +113,4 @@ export class OptionReader {
 
 function isObject(value: unknown): value is Record<string, unknown> {
   return typeof value === 'object' && value !== null
-}
-
-function plain(name: string): string {
-  return name.toLowerCase().replaceAll(/[_-]/g, '')
 }

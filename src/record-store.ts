@@ -1,8 +1,9 @@
 import { Buffer } from 'node:buffer'
 import type { Backend, Entry, PlainBackend } from './backend.js'
+import { outage } from './backend-call.js'
 import { Budget } from './budget.js'
 import type { Settings } from './config.js'
-import { messageOf, SessionError } from './errors.js'
+import { SessionError } from './errors.js'
 import type { Draft, Layout, Live } from './layout.js'
 import type { Lifetime } from './lifetime.js'
 import type { StoredRecord, Tombstone } from './record.js'
@@ -291,12 +292,7 @@ export class RecordStore {
   }
 
   #outage(cause: unknown): SessionError {
-    const error =
-      cause instanceof SessionError
-        ? cause
-        : new SessionError('ERR_BACKEND', `The session backend failed: ${messageOf(cause)}`, { cause })
-    this.#settings.report('backendError', error.message, { cause: error })
-    return error
+    return outage(this.#settings.report, cause)
   }
 
   #reportConflict({ record }: Live): void {

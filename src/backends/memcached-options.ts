@@ -1,4 +1,4 @@
-import { ConfigError, describeValue } from '../errors.js'
+import { ConfigError, describeValue, unknownOption } from '../errors.js'
 
 /** One of several servers. */
 export interface MemcachedAddress {
@@ -65,7 +65,8 @@ export function checkMemcachedOptions(
     void problems.push(`${name} must be ${rule}, not ${describeValue(value)}`)
   const given = Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined))
   const known = OPTIONS.filter((name) => !unsupported.includes(name))
-  refuseUnknown(Object.keys(given), known, problems)
+  const unknown = Object.keys(given).filter((name) => !known.includes(name))
+  for (const name of unknown) problems.push(`${name} ${unknownOption(name, known)}`)
 
   const { host = 'localhost', port = DEFAULT_PORT, servers = [{ host, port }], tls = false } = given as MemcachedOptions
   const { username, password, prefix = 'vishnu:', timeout = 1000, maxItemBytes = MEBIBYTE } = given as MemcachedOptions
@@ -106,15 +107,6 @@ export function checkMemcachedOptions(
     prefix,
     timeout,
     maxItemBytes,
-  }
-}
-
-/** A misspelt option would otherwise be a default that nobody chose. */
-function refuseUnknown(names: readonly string[], known: readonly string[], problems: string[]): void {
-  const plain = (name: string): string => name.toLowerCase().replaceAll(/[_-]/g, '')
-  for (const name of names.filter((candidate) => !known.includes(candidate))) {
-    const meant = known.find((candidate) => plain(candidate) === plain(name))
-    problems.push(`${name} is not an option${meant ? `: did you mean ${meant}?` : ''}`)
   }
 }
 
