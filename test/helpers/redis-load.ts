@@ -98,8 +98,13 @@ export async function regularVisitor(app: App): Promise<Browser> {
   return browser
 }
 
+/** Waits for Redis: after a failover a client's other connections may still lead to the node that is gone. */
 export async function readSession(browser: Browser, app: App): Promise<Partial<AppData>> {
-  const response = await browser.get(app.url('/read'))
+  let response = await browser.get(app.url('/read'))
+  await eventually(async () => {
+    if (response.status === 503) response = await browser.get(app.url('/read'))
+    return response.status !== 503
+  })
   if (response.status !== 200) throw new Error(`The session could not be read: ${response.status} ${response.body}`)
   return JSON.parse(response.body) as Partial<AppData>
 }
