@@ -130,9 +130,13 @@ describe('with the cluster clients of all packages', () => {
     const node = cluster.nodes[1]!
     await node.kill9()
     await answers
-    const later = await Promise.all(visitors.map((visitor) => visitor.visit()))
-    // The other two go on.
-    expect(new Set(later)).toEqual(new Set([true, false]))
+    // The other two go on: for all visitors at once perhaps not at once, where the machine is busy.
+    let later = new Set<boolean>()
+    await eventually(async () => {
+      later = new Set(await Promise.all(visitors.map((visitor) => visitor.visit())))
+      return later.has(true)
+    })
+    expect(later).toEqual(new Set([true, false]))
 
     await node.restart()
     await cluster.untilWell()

@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 
-const patience = 10_000
+const patience = 20_000
 
 /** Asks again until the answer is yes. For what a server does in its own time and tells nobody. */
 export async function eventually(isSo: () => Promise<boolean>): Promise<void> {
