@@ -57,6 +57,9 @@ export interface Backend {
   /** The longest value in bytes; unlimited if left out. */
   readonly maxBytes?: number
 
+  /** Whether only this process sees its entries. Left out: others do too. */
+  readonly isLocal?: boolean
+
   /** Closes the connections that this backend opened itself. */
   close?(): Promise<void>
 
@@ -73,7 +76,7 @@ export interface Backend {
  *
  * `vishnu/testing` holds these rules as tests for any runner.
  */
-export interface PlainBackend extends Pick<Backend, 'read' | 'create' | 'replace' | 'maxBytes' | 'close'> {
+export interface PlainBackend extends Pick<Backend, 'read' | 'create' | 'replace' | 'maxBytes' | 'isLocal' | 'close'> {
   readonly layout: 'plain'
 
   /** Removes exactly the given version: `conflict` if another is there, `gone` if none. */
@@ -81,9 +84,10 @@ export interface PlainBackend extends Pick<Backend, 'read' | 'create' | 'replace
 
   /**
    * Lists some of the keys, and says with which cursor to go on; undefined: those were the last. A key that is there all
-   * the time is listed at least once. Left out where the server can't: what the other library leaves for ever then stays.
+   * the time is listed at least once. With `expiry` only what is over is of interest: a server that can tell may leave out the
+   * rest. Left out where the server can't list: what the other library leaves for ever then stays.
    */
-  list?: ((cursor: string | undefined) => Promise<KeyPage>) | undefined
+  list?: ((cursor: string | undefined, expiry?: Expiry) => Promise<KeyPage>) | undefined
 }
 
 /** Some of a store's keys, and the cursor to ask for more with. */

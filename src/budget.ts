@@ -17,6 +17,12 @@ export class Watch {
   #timer: NodeJS.Timeout | undefined
   /** When the timer ends. Not later than the first of the calls, and often earlier: most calls are settled by then. */
   #wakes = Infinity
+  readonly #keepsTimer: boolean
+
+  /** @param keepsTimer Whether the timer stays for the calls to come when nobody waits. */
+  constructor(keepsTimer: boolean) {
+    this.#keepsTimer = keepsTimer
+  }
 
   begin(call: Waiting): void {
     this.#waiting.add(call)
@@ -26,7 +32,13 @@ export class Watch {
 
   settle(call: Waiting): void {
     this.#waiting.delete(call)
-    if (this.#waiting.size === 0) this.#timer?.unref()
+    if (this.#waiting.size > 0) return
+    if (this.#keepsTimer) {
+      this.#timer?.unref()
+    } else {
+      clearTimeout(this.#timer)
+      this.#wakes = Infinity
+    }
   }
 
   #wakeAt(time: number): void {
@@ -46,9 +58,12 @@ export class Watch {
   }
 }
 
-/** Cloudflare Workers end a request's timers together with the request, so there every budget watches for itself. */
+/**
+ * Cloudflare Workers end a request's timers together with the request, so there every budget watches for itself. They allow
+ * 10,000 timers, and know no `unref`.
+ */
 const isWorker = (globalThis as { navigator?: { userAgent?: string } }).navigator?.userAgent === 'Cloudflare-Workers'
-const sharedWatch = isWorker ? undefined : new Watch()
+const sharedWatch = isWorker ? undefined : new Watch(true)
 
 /**
  * The time that one step (opening, committing, a verb) may spend on the backend, retries included. Real time, not the
@@ -62,7 +77,7 @@ export class Budget {
   constructor(milliseconds: number) {
     this.#milliseconds = milliseconds
     this.#end = performance.now() + milliseconds
-    this.#watch = sharedWatch ?? new Watch()
+    this.#watch = sharedWatch ?? new Watch(false)
   }
 
   get spent(): boolean {

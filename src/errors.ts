@@ -14,6 +14,7 @@
  * | `ERR_BACKEND` | the backend failed, did not answer in time, or answered with another session's record |
  * | `ERR_BACKEND_FULL` | the memory backend holds as many live sessions as it may |
  * | `ERR_RECORD` | one stored value can't be read |
+ * | `ERR_ORIGIN` | a page of another origin asks for a socket |
  */
 export type SessionErrorCode =
   | 'ERR_CONFIG'
@@ -29,12 +30,14 @@ export type SessionErrorCode =
   | 'ERR_BACKEND'
   | 'ERR_BACKEND_FULL'
   | 'ERR_RECORD'
+  | 'ERR_ORIGIN'
 
 /** The HTTP status of an error nobody caught: an outage is 503 so that clients and load balancers try again. */
 const statuses: Partial<Record<SessionErrorCode, number>> = {
   ERR_BACKEND: 503,
   ERR_BACKEND_FULL: 503,
   ERR_SESSION_GONE: 409,
+  ERR_ORIGIN: 403,
 }
 
 /** Every error of this library, but for wrong arguments, which are {@link SessionTypeError}s. */

@@ -3,6 +3,7 @@ import type { Backend, Entry, PlainBackend } from './backend.js'
 import { outage } from './backend-call.js'
 import { Budget } from './budget.js'
 import type { Settings } from './config.js'
+import { endOf, Endings } from './endings.js'
 import { SessionError } from './errors.js'
 import type { Draft, Layout, Live } from './layout.js'
 import type { Lifetime } from './lifetime.js'
@@ -48,6 +49,8 @@ const READ_ATTEMPTS = 3
  * another request wrote meanwhile, and, where the reply was lost, finds out by its stamp whether it was applied.
  */
 export class RecordStore {
+  /** Who is to be told when this process ends a session. */
+  readonly endings: Endings = new Endings()
   readonly #settings: Settings
   readonly #backend: Backend | PlainBackend
   readonly #layout: Layout
@@ -257,7 +260,10 @@ export class RecordStore {
 
       const { entry } = base
       const outcome = await this.#attempt(budget, () => this.#layout.end(key, entry, tombstone, this.#settings.now()))
-      if (outcome === 'ended') return 'retired'
+      if (outcome === 'ended') {
+        this.endings.announce(key, endOf(tombstone))
+        return 'retired'
+      }
       if (outcome === 'gone') return { kind: 'absent' }
       if (attempt > 0) await budget.pause(attempt)
       found = await this.load(key, budget)

@@ -46,6 +46,8 @@ export class SessionState {
   rotation: { authenticated: boolean } | undefined
   /** The response's headers are leaving or have left. */
   committed = false
+  /** How whoever changes it all the same is told that it is too late. */
+  tooLate = "the response's headers were sent. Change the session before the response begins, or use update()"
   readonly #random: RandomSource
   #publicId: string | undefined
   /** What was read from the record: a second read of a key neither searches nor decodes again. */
@@ -275,14 +277,19 @@ export class Session<Data extends object = SessionData> {
 
   #assertOpen(what: string): void {
     if (!this.#state.committed) return
-    throw new SessionError(
-      'ERR_COMMITTED',
-      `${what} comes too late: the response's headers were sent. Change the session before the response begins, or use update()`,
-    )
+    throw new SessionError('ERR_COMMITTED', `${what} comes too late: ${this.#state.tooLate}`)
   }
 }
 
 function checkKey(key: unknown): string {
   if (typeof key === 'string') return key
   throw new SessionTypeError('ERR_KEY', `a session's keys are strings, not ${describeValue(key)}`)
+}
+
+/** What becomes of a verb whose session has ended. */
+export function goneError(): SessionError {
+  return new SessionError(
+    'ERR_SESSION_GONE',
+    'The session was logged out, rotated or expired while this request ran; nothing was stored. regenerate() begins a new one',
+  )
 }

@@ -4,14 +4,16 @@ import { checkOptions, type CleanupOptions, type SessionsOptions, type Settings,
 import { CarryOver } from './carry-over.js'
 import { clearCookie, setCookie } from './cookie.js'
 import type { OpenedCookie } from './dialect.js'
+import type { SessionEnd } from './endings.js'
 import { SessionError, SessionTypeError } from './errors.js'
+import { Followed } from './followed.js'
 import { Lifetime } from './lifetime.js'
 import { applyChanges, Changes, type EncodedValue, type StoredRecord } from './record.js'
 import type { Live } from './layout.js'
 import { type Created, type Found, RecordStore } from './record-store.js'
 import { readCookies } from './request-cookies.js'
 import { type ReadHeader, type ResponseHeaders, responseHeaders } from './response-headers.js'
-import { Session, type SessionData, SessionState } from './session.js'
+import { goneError, Session, type SessionData, SessionState } from './session.js'
 import { sweepBackend } from './sweep.js'
 
 /*
@@ -22,6 +24,8 @@ import { sweepBackend } from './sweep.js'
  *       → commit: nothing | touch | replace | create | rotate
  *       → Set-Cookie, Vary, Cache-Control → and only then the response's first byte
  */
+
+export type { Followed, SessionEnd }
 
 /** Makes sessions of your data's type. Throws `ERR_CONFIG`, listing every problem, if an option is wrong. */
 export function createSessions<Data extends object = SessionData>(options: SessionsOptions): Sessions<Data> {
@@ -89,6 +93,11 @@ export class Sessions<Data extends object = SessionData> {
   /** For adapters: whether an outer adapter of the same sessions has this request already. */
   isBound(request: object): boolean {
     return this.#visitOf(request) !== undefined
+  }
+
+  /** For adapters: whether the sessions are in this process's memory, where other processes and copies of the code see none. */
+  get areLocal(): boolean {
+    return this.#core.settings.backend.isLocal ?? false
   }
 
   #visitOf(request: object): Visit<Data> | undefined {
@@ -159,6 +168,9 @@ export class Visit<Data extends object = SessionData> {
   /** Done by this request; each is a reason for a Set-Cookie of its own. */
   readonly #done = { issued: false, confirmed: false, retimed: false, terminated: false }
 
+  /** For adapters of frameworks that don't tell what a handler has thrown: the last error that its session has given it. */
+  failure: unknown
+
   #consulted = false
 
   constructor(core: Core, cookieHeader: string | undefined, facts: RequestFacts) {
@@ -197,6 +209,7 @@ export class Visit<Data extends object = SessionData> {
       }
     } catch (error) {
       this.#loading = undefined
+      this.failure = error
       throw error
     }
     if (this.#found.kind === 'gone') this.#state.ended('gone')
@@ -209,10 +222,22 @@ export class Visit<Data extends object = SessionData> {
     return (this.#session = new Session<Data>(this.#state, settings.dialect, verbs, settings))
   }
 
-  /** For adapters: the headers left before anybody asked for the session. It can be read, and no cookie will follow. */
-  headersAreSent(): void {
+  /**
+   * For adapters: no cookie can follow. The session can be read, and updated if there is one; `set` throws `ERR_COMMITTED`.
+   *
+   * @param reason How that error goes on, where it is not that the headers have left.
+   */
+  headersAreSent(reason?: string): void {
+    if (reason !== undefined) this.#state.tooLate = reason
     this.#state.committed = true
     this.#cookieIsSettled = true
+  }
+
+  /** For sockets, which outlive their request: what was found behind the cookie, and what becomes of it. */
+  followed(): Followed {
+    const { records, settings } = this.#core
+    const isNamed = this.#session !== undefined && this.#id !== undefined
+    return new Followed(this.#found, isNamed, records, settings.now)
   }
 
   /**
@@ -272,7 +297,7 @@ export class Visit<Data extends object = SessionData> {
 
   async #save(): Promise<void> {
     const outcome = await this.#store(this.#state.changes.copy(), this.#core.records.budget())
-    if (outcome === 'gone') throw this.#goneError()
+    if (outcome === 'gone') throw goneError()
   }
 
   async #store(changes: Changes, budget: Budget): Promise<'stored' | 'gone'> {
@@ -311,12 +336,12 @@ export class Visit<Data extends object = SessionData> {
     const { dialect } = this.#core.settings
     const { records } = this.#core
     const state = this.#state
-    if (state.phase === 'gone') throw this.#goneError()
+    if (state.phase === 'gone') throw goneError()
 
     const budget = records.budget()
     // A log-in's `regenerate()` comes first: what the update stores must not be seen by who holds the old id.
     const isLost = state.rotation && (await this.#store(new Changes(), budget)) === 'gone'
-    if (isLost) throw this.#goneError()
+    if (isLost) throw goneError()
 
     const pending = state.changes.copy()
     const changes = new Changes()
@@ -337,7 +362,7 @@ export class Visit<Data extends object = SessionData> {
       const changed = await records.replace(this.#live, apply, false, budget)
       if (changed === 'gone') {
         this.#lose()
-        throw this.#goneError()
+        throw goneError()
       }
       this.#confirm(changed)
     } else {
@@ -439,13 +464,6 @@ export class Visit<Data extends object = SessionData> {
     return 'gone'
   }
 
-  #goneError(): SessionError {
-    return new SessionError(
-      'ERR_SESSION_GONE',
-      'The session was logged out, rotated or expired while this request ran; nothing was stored. regenerate() begins a new one',
-    )
-  }
-
   #reportGone(): void {
     this.#core.settings.report('gone', 'A session ended while a request was changing it; the changes were dropped.')
   }
@@ -464,7 +482,9 @@ export class Visit<Data extends object = SessionData> {
     const turn = Promise.resolve(this.#lastVerb)
       .then(verb)
       .finally(() => this.#pendingVerbs--)
-    this.#lastVerb = turn.catch(() => undefined)
+    this.#lastVerb = turn.catch((error: unknown) => {
+      this.failure = error
+    })
     return turn
   }
 }

@@ -89,7 +89,7 @@ class PlainSweeper implements Sweepable {
   async *#expired(expiry: Expiry): AsyncGenerator<[key: string, entry: Entry]> {
     let cursor: string | undefined
     do {
-      const page = await this.#call(async () => this.#backend.list?.(cursor))
+      const page = await this.#call(async () => this.#backend.list?.(cursor, expiry))
       for (const key of page?.keys ?? []) {
         const entry = await this.#call(() => this.#backend.read(key, expiry.now))
         if (entry && this.#isOver(key, entry, expiry)) yield [key, entry]

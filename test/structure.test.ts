@@ -36,8 +36,10 @@ const bundled = ['cookie', 'devalue', 'commander']
 
 /** Backends that share parts: D1 is SQLite by another protocol, memcache-client another way to Memcached. */
 const relatives = new Map([
-  ['backends/d1', 'backends/sqlite'],
-  ['backends/memcache', 'backends/memcached'],
+  ['backends/d1', ['backends/sqlite']],
+  ['backends/memcache', ['backends/memcached']],
+  // App Engine: NDB is a layout of entities in Datastore, its memcache another way to Memcached's entries.
+  ['backends/app', ['backends/datastore', 'backends/memcached']],
 ])
 
 describe('the import arrows', () => {
@@ -91,7 +93,7 @@ describe('the import arrows', () => {
 
   test.each(within('backends'))('of a backend lead to the interface, the errors and its own parts: %s', (file) => {
     const [family = ''] = file.replace(/\.ts$/, '').split('-')
-    const families = [family, relatives.get(family) ?? family]
+    const families = [family, ...(relatives.get(family) ?? [])]
     const allowed = (target: string): boolean =>
       /^(backend|errors|memcached-client\/index)\.ts$/.test(target) ||
       families.some((name) => target.startsWith(`${name}-`))
@@ -104,7 +106,7 @@ describe('the import arrows', () => {
   })
 
   test.each(within('adapters'))('of an adapter lead to the sessions, to adapters and to the errors: %s', (file) => {
-    const allowed = /^(sessions|response-headers|errors)\.ts$|^adapters\//
+    const allowed = /^(sessions?|response-headers|errors)\.ts$|^adapters\//
     expect(own(file).filter((target) => !allowed.test(target))).toEqual([])
   })
 

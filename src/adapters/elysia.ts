@@ -1,6 +1,6 @@
 import { Elysia } from 'elysia'
-import type { ResponseHeaders } from '../response-headers.js'
 import type { Sessions, Visit } from '../sessions.js'
+import { withHeaders } from './fetch-response.js'
 
 type Fetch = (request: Request, ...rest: unknown[]) => Response | undefined | Promise<Response | undefined>
 
@@ -54,13 +54,4 @@ export function sessionPlugin<Data extends object>(sessions: Sessions<Data>): El
         throw error
       }
     })
-}
-
-function withHeaders(response: Response, { set, append }: ResponseHeaders): Response {
-  if (set.length === 0 && append.length === 0) return response
-  // The headers of a redirect, and of a response that was itself fetched, are immutable (Fetch, section 5.5).
-  const copy = new Response(response.body, response)
-  for (const [name, value] of set) copy.headers.set(name, value)
-  for (const [name, value] of append) copy.headers.append(name, value)
-  return copy
 }

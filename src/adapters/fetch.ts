@@ -1,6 +1,5 @@
-import { SessionError } from '../errors.js'
-import type { ResponseHeaders } from '../response-headers.js'
 import type { Sessions } from '../sessions.js'
+import { respondWith } from './fetch-response.js'
 
 /** A handler of the fetch kind; `Rest` is whatever else the platform hands over. */
 export type FetchHandler<Rest extends unknown[] = []> = (
@@ -15,8 +14,6 @@ export interface FetchOptions {
    */
   onError?: (error: unknown, request: Request) => Response | Promise<Response>
 }
-
-const UNAVAILABLE = 503
 
 /**
  * Sessions for handlers from `Request` to `Response`: Bun, Deno, Workers, and the frameworks built on them.
@@ -34,13 +31,7 @@ export function withSessions<Data extends object, Rest extends unknown[]>(
     if (sessions.isBound(request)) return handler(request, ...rest)
     const visit = sessions.open(request.headers.get('cookie') ?? undefined)
     sessions.bind(request, visit)
-    try {
-      const response = await sessions.run(visit, () => answer(request, ...rest))
-      return withHeaders(response, await sessions.commit(visit, (name) => response.headers.get(name) ?? undefined))
-    } catch (error) {
-      if (error instanceof SessionError && error.status === UNAVAILABLE) return unavailable()
-      throw error
-    }
+    return respondWith(sessions, visit, () => answer(request, ...rest))
   }
 
   async function answer(request: Request, ...rest: Rest): Promise<Response> {
@@ -51,27 +42,4 @@ export function withSessions<Data extends object, Rest extends unknown[]>(
       throw error
     }
   }
-}
-
-function withHeaders(response: Response, headers: ResponseHeaders): Response {
-  if (headers.set.length === 0 && headers.append.length === 0) return response
-  try {
-    apply(headers, response)
-    return response
-  } catch {
-    // The headers of a redirect, and of a response that was itself fetched, are immutable (Fetch, section 5.5).
-    const copy = new Response(response.body, response)
-    apply(headers, copy)
-    return copy
-  }
-}
-
-function apply({ set, append }: ResponseHeaders, { headers }: Response): void {
-  for (const [name, value] of set) headers.set(name, value)
-  for (const [name, value] of append) headers.append(name, value)
-}
-
-function unavailable(): Response {
-  const headers = { 'content-type': 'text/plain; charset=utf-8', 'cache-control': 'no-store' }
-  return new Response('Service Unavailable\n', { status: UNAVAILABLE, headers })
 }

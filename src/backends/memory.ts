@@ -28,6 +28,7 @@ interface Kept {
 }
 
 class MemoryBackend implements Backend, Sweepable {
+  readonly isLocal = true
   readonly #entries = new Map<string, Kept>()
   readonly #maxEntries: number
   #lastVersion = 0

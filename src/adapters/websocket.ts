@@ -1,0 +1,78 @@
+import { ConfigError, describeValue, SessionError } from '../errors.js'
+import type { SessionEnd, Sessions, Visit } from '../sessions.js'
+import { SocketSession } from './socket-session.js'
+
+export type { SessionEnd, SocketSession }
+
+/** The request that asks for a socket: Node's, as of `ws` and Socket.IO, or one of the fetch kind. */
+export interface UpgradeRequest {
+  readonly headers: Headers | HandshakeHeaders
+}
+
+interface HandshakeHeaders {
+  readonly cookie?: string | undefined
+  readonly origin?: string | undefined
+  readonly host?: string | undefined
+}
+
+export interface SocketSessionOptions {
+  /**
+   * The origins, such as `https://shop.example`, whose pages may open sockets, besides pages from the host that the request
+   * is for. Browsers let any page open a socket to anywhere, and may send cookies along (OWASP ASVS 5, 4.4.2).
+   */
+  origins?: readonly string[]
+  /**
+   * Seconds between two looks at the session, in case another process has ended it: one read each. What ends in this
+   * process is told at once. Default: 10. At most 86,400.
+   */
+  checkEvery?: number
+}
+
+/**
+ * The session of a socket: `await socketSession(sessions, request)` when it is asked for, before it is accepted.
+ *
+ * @throws `ERR_ORIGIN` (status 403) if a page of another origin asks; `ERR_BACKEND` (status 503) if the session can't be read.
+ */
+export async function socketSession<Data extends object>(
+  sessions: Sessions<Data>,
+  { headers }: UpgradeRequest,
+  options: SocketSessionOptions = {},
+): Promise<SocketSession<Data>> {
+  const { origins, checkEvery } = checked(options)
+  const { cookie, origin, host } = handshakeHeaders(headers)
+  assertOrigin(origin, host, origins)
+  const open = (): Visit<Data> => {
+    const visit = sessions.open(cookie)
+    visit.headersAreSent()
+    return visit
+  }
+  const visit = open()
+  return new SocketSession(visit, await visit.session(), open, checkEvery)
+}
+
+function handshakeHeaders(headers: UpgradeRequest['headers']): HandshakeHeaders {
+  if (!(headers instanceof Headers)) return headers
+  const [cookie, origin, host] = ['cookie', 'origin', 'host'].map((name) => headers.get(name) ?? undefined)
+  return { cookie, origin, host }
+}
+
+const DAY = 86_400
+
+function checked({ origins = [], checkEvery = 10 }: SocketSessionOptions): Required<SocketSessionOptions> {
+  const problems: string[] = []
+  const isOrigin = (text: string): boolean => URL.canParse(text) && new URL(text).origin === text
+  if (!origins.every(isOrigin)) problems.push('origins must be a list of origins, such as https://shop.example')
+  if (!(checkEvery > 0 && checkEvery <= DAY)) problems.push(`checkEvery must be a number of seconds up to ${DAY}`)
+  if (problems.length > 0) throw new ConfigError('socketSession()', problems)
+  return { origins, checkEvery }
+}
+
+/** Programs send no Origin, and can't be lured; browsers always do. The scheme is the proxy's business. */
+function assertOrigin(origin: string | undefined, host: string | undefined, origins: readonly string[]): void {
+  if (origin === undefined || origins.includes(origin)) return
+  if (URL.canParse(origin) && new URL(origin).host === host?.toLowerCase()) return
+  throw new SessionError(
+    'ERR_ORIGIN',
+    `A page of ${describeValue(origin)} asked for a socket of ${describeValue(host)}: name it in origins if it may`,
+  )
+}
