@@ -2,9 +2,11 @@
 // Arguments are passed on to vitest, and the browser and `npm run check:quality` are left out: npm test -- test/cookie.test.ts
 // `npm run test:browser` runs the tests in the browser only; what follows --browser is passed on to them.
 // `npm run test:histories` plays histories of 100,000 operations on each backend; what follows --histories is how many.
+// `npm run test:fullstack` runs those of the full-stack frameworks; what follows --fullstack is passed on: `-- astro`.
+// `npm run test:google` runs those against Google's emulators; what follows --google is passed on.
 // `npm run test:runtimes` runs those on Node, Bun, Deno and workerd, on older Nodes too; what follows --runtimes is passed on.
 import { spawnSync } from 'node:child_process'
-import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs'
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
@@ -34,6 +36,12 @@ const [first, ...others] = process.argv.slice(2)
 if (first === '--browser') {
   if (prepareDependencies() && prepareBrowser() && prepareBuild()) countBrowserTests(others)
   else count.failed++
+} else if (first === '--fullstack') {
+  if (prepareDependencies() && prepareBrowser() && prepareRedis() && prepareFullstack()) countFullstackTests(others)
+  else count.failed++
+} else if (first === '--google') {
+  if (prepareDependencies() && prepareGoogle()) countGoogleTests(others)
+  else count.failed++
 } else if (first === '--histories') {
   process.env.HISTORY_OPERATIONS = others[0] ?? '100000'
   if (prepareDependencies() && prepareRedis() && prepareMemcached()) countTests(['test/histories'])
@@ -45,12 +53,7 @@ if (first === '--browser') {
   const args = first === undefined ? [] : [first, ...others]
   const isComplete = args.length === 0
   preparePython()
-  if (
-    prepareDependencies() &&
-    prepareRedis() &&
-    prepareMemcached() &&
-    (!isComplete || (prepareBrowser() && prepareFrameworks() && prepareRuntimes()))
-  ) {
+  if (prepareDependencies() && prepareRedis() && prepareMemcached() && (!isComplete || prepareTheRest())) {
     countChecks()
     if (isComplete) countQuality()
     heading('tests')
@@ -58,6 +61,8 @@ if (first === '--browser') {
     if (isComplete) {
       countBrowserTests([])
       countFrameworkTests()
+      countFullstackTests([])
+      countGoogleTests([])
       process.env.RUNTIMES = 'newest'
       countRuntimeTests([])
     }
@@ -70,12 +75,26 @@ const skipped = count.skipped > 0 ? `, ${count.skipped} skipped` : ''
 console.log(`\n${count.passed} passed, ${count.failed} failed${skipped}`)
 process.exitCode = count.failed > 0 ? 1 : 0
 
+function prepareTheRest() {
+  return prepareBrowser() && prepareFrameworks() && prepareFullstack() && prepareGoogle() && prepareRuntimes()
+}
+
 function prepareBrowser() {
   return prepareChromium() && prepareDependencies('test/browser')
 }
 
 function prepareFrameworks() {
   return prepareDependencies('test/frameworks')
+}
+
+/** Each framework has packages of its own. */
+function prepareFullstack() {
+  const folders = readdirSync('test/fullstack').map((name) => `test/fullstack/${name}`)
+  return folders.filter((folder) => existsSync(`${folder}/package.json`)).every((folder) => prepareDependencies(folder))
+}
+
+function prepareGoogle() {
+  return prepareDependencies('test/google')
 }
 
 function prepareRuntimes() {
@@ -110,6 +129,16 @@ function countBrowserTests(args) {
 function countFrameworkTests() {
   heading('frameworks')
   countTests(['--config', 'test/frameworks/vitest.config.mjs'])
+}
+
+function countFullstackTests(args) {
+  heading('full-stack frameworks')
+  countTests(['--config', 'test/fullstack/vitest.config.mjs', ...args])
+}
+
+function countGoogleTests(args) {
+  heading('google')
+  countTests(['--config', 'test/google/vitest.config.mjs', ...args])
 }
 
 function countRuntimeTests(args) {

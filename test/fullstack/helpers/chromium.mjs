@@ -1,0 +1,22 @@
+import { execFileSync } from 'node:child_process'
+import { createRequire } from 'node:module'
+import { chromium } from '../../../scripts/prepare.mjs'
+
+const { chromium: launcher } = createRequire(new URL('../../browser/package.json', import.meta.url))('playwright-core')
+
+const flags = [
+  '--headless',
+  '--no-sandbox',
+  '--disable-gpu',
+  '--disable-quic',
+  '--no-first-run',
+  '--disable-background-networking',
+  '--disable-component-update',
+  '--disable-sync',
+]
+
+/** The system's Chromium. */
+export function launchChromium() {
+  const executablePath = execFileSync('which', [chromium], { encoding: 'utf8' }).trim()
+  return launcher.launch({ executablePath, args: flags })
+}
