@@ -293,3 +293,11 @@ export function goneError(): SessionError {
     'The session was logged out, rotated or expired while this request ran; nothing was stored. regenerate() begins a new one',
   )
 }
+
+/** What becomes of a verb that would begin a session when nobody can be told its id any more. */
+export function noCookieError(): SessionError {
+  return new SessionError(
+    'ERR_COMMITTED',
+    "A new session can't begin here: the response's headers were sent, and with them the last chance to set its cookie",
+  )
+}

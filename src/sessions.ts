@@ -13,7 +13,7 @@ import type { Live } from './layout.js'
 import { type Created, type Found, RecordStore } from './record-store.js'
 import { readCookies } from './request-cookies.js'
 import { type ReadHeader, type ResponseHeaders, responseHeaders } from './response-headers.js'
-import { goneError, Session, type SessionData, SessionState } from './session.js'
+import { goneError, noCookieError, Session, type SessionData, SessionState } from './session.js'
 import { sweepBackend } from './sweep.js'
 
 /*
@@ -116,7 +116,11 @@ export class Sessions<Data extends object = SessionData> {
    * @throws `ERR_BACKEND` if it could not be stored: the response must not leave as it is.
    */
   commit(visit: Visit<Data>, header: ReadHeader): ResponseHeaders | Promise<ResponseHeaders> {
-    if (!visit.consulted) return { set: [], append: [] }
+    if (!visit.consulted) {
+      // Who asks from now on, in a stream for instance, can read the session, and is told that a change comes too late.
+      visit.headersAreSent()
+      return { set: [], append: [] }
+    }
     const headers = (cookies: string[]): ResponseHeaders => responseHeaders(cookies, header, this.#core.settings.report)
     const cookies = visit.commit()
     return cookies instanceof Promise ? cookies.then(headers) : headers(cookies)
@@ -469,11 +473,7 @@ export class Visit<Data extends object = SessionData> {
   }
 
   #assertCookieCanFollow(): void {
-    if (!this.#cookieIsSettled) return
-    throw new SessionError(
-      'ERR_COMMITTED',
-      "A new session can't begin here: the response's headers were sent, and with them the last chance to set its cookie",
-    )
+    if (this.#cookieIsSettled) throw noCookieError()
   }
 
   /** One verb after the other: a request does not compete with itself, and the commit sees the outcome of all of them. */

@@ -44,7 +44,7 @@ export function sessionPlugin<Data extends object>(sessions: Sessions<Data>): El
     })
     .onAfterHandle({ as: 'global' }, async ({ request, set }) => {
       const visit = (request as Bound)[VISIT]
-      if (!visit) return
+      if (!visit?.consulted) return
       try {
         // Its headers are those of the response that is made in the end: an error's too.
         await sessions.commit(visit, () => undefined)

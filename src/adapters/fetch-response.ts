@@ -22,8 +22,6 @@ export async function respondWith<Data extends object>(
   try {
     const prepared = (response = withStatus(await sessions.run(visit, respond), visit.failure))
     const headers = await sessions.commit(visit, (name) => prepared.headers.get(name) ?? undefined)
-    // A stream may still ask for the session, but has no head left to set its cookie with.
-    if (!visit.consulted) visit.headersAreSent()
     return withHeaders(response, headers)
   } catch (error) {
     if (!(error instanceof SessionError) || error.status !== UNAVAILABLE) throw error
@@ -55,4 +53,9 @@ export function withHeaders(response: Response, headers: ResponseHeaders): Respo
 function apply({ set, append }: ResponseHeaders, { headers }: Response): void {
   for (const [name, value] of set) headers.set(name, value)
   for (const [name, value] of append) headers.append(name, value)
+}
+
+/** What asking for the session gets in a page that is made while the site is built. */
+export function prerenderedError(): SessionError {
+  return new SessionError('ERR_NO_REQUEST', 'A prerendered page has no visitor: it asked for the session, but must not')
 }

@@ -61,7 +61,7 @@ export class HeldVisit<Data extends object> implements RequestFacts {
    */
   store(): Promise<void> | undefined {
     // Either the answer to its failure is on its way, or somebody has begun to send and the hold has taken over.
-    if (this.#hasFailed || this.#response.headersSent) return undefined
+    if (this.#hasFailed || this.#response.headersSent || !this.visit.consulted) return undefined
     const stored = this.#sessions.commit(this.visit, () => undefined)
     if (!(stored instanceof Promise)) return undefined
     return stored.then(

@@ -1,4 +1,4 @@
-import type { Backend, Entry } from '../backend.js'
+import type { Backend, Entry, PlainBackend } from '../backend.js'
 
 /** One call on its way to a backend. */
 export interface BackendCall {
@@ -9,22 +9,28 @@ export interface BackendCall {
   readonly deadline: number | undefined
 }
 
+/** What becomes of a call. */
+export type Around = <T>(call: BackendCall, run: () => Promise<T>) => Promise<T>
+
 /** A real backend with something in front of it: what that is says `around`, once for all operations. */
 export abstract class ForwardingBackend implements Backend {
+  readonly maxBytes?: number
   protected readonly inner: Backend
 
   constructor(inner: Backend) {
     this.inner = inner
+    if (inner.maxBytes !== undefined) this.maxBytes = inner.maxBytes
   }
 
   protected abstract around<T>(call: BackendCall, run: () => Promise<T>): Promise<T>
 
   read(key: string, now: number): Promise<Entry | undefined> {
-    return this.#forward('read', key, undefined, undefined, () => this.inner.read(key, now))
+    return this.around(callOf('read', key), () => this.inner.read(key, now))
   }
 
   create(key: string, value: Uint8Array, deadline: number, now: number): Promise<Entry | 'exists'> {
-    return this.#forward('create', key, value, deadline, () => this.inner.create(key, value, deadline, now))
+    const call = callOf('create', key, value, deadline)
+    return this.around(call, () => this.inner.create(key, value, deadline, now))
   }
 
   replace(
@@ -34,24 +40,55 @@ export abstract class ForwardingBackend implements Backend {
     deadline: number,
     now: number,
   ): Promise<Entry | 'conflict' | 'gone'> {
-    return this.#forward('replace', key, value, deadline, () => this.inner.replace(key, entry, value, deadline, now))
+    const call = callOf('replace', key, value, deadline)
+    return this.around(call, () => this.inner.replace(key, entry, value, deadline, now))
   }
 
   touch(key: string, entry: Entry, deadline: number, now: number): Promise<'touched' | 'conflict' | 'gone'> {
-    return this.#forward('touch', key, undefined, deadline, () => this.inner.touch(key, entry, deadline, now))
+    const call = callOf('touch', key, undefined, deadline)
+    return this.around(call, () => this.inner.touch(key, entry, deadline, now))
   }
 
   delete(key: string): Promise<void> {
-    return this.#forward('delete', key, undefined, undefined, () => this.inner.delete(key))
+    return this.around(callOf('delete', key), () => this.inner.delete(key))
   }
 
-  #forward<T>(
-    operation: BackendCall['operation'],
-    key: string,
-    value: Uint8Array | undefined,
-    deadline: number | undefined,
-    run: () => Promise<T>,
-  ): Promise<T> {
-    return this.around({ operation, key, value, deadline }, run)
+  async close(): Promise<void> {
+    await this.inner.close?.()
   }
+}
+
+/** The same for a backend of either layout. */
+export function forwardTo<B extends Backend | PlainBackend>(inner: B, around: Around): B {
+  const forwarding: Backend | PlainBackend =
+    inner.layout === 'plain' ? forwardToPlain(inner, around) : new AroundBackend(inner, around)
+  return forwarding as B
+}
+
+class AroundBackend extends ForwardingBackend {
+  protected readonly around: Around
+
+  constructor(inner: Backend, around: Around) {
+    super(inner)
+    this.around = around
+  }
+}
+
+function forwardToPlain(inner: PlainBackend, around: Around): PlainBackend {
+  const { maxBytes } = inner
+  return {
+    layout: 'plain',
+    ...(maxBytes !== undefined && { maxBytes }),
+    read: (key, now) => around(callOf('read', key), () => inner.read(key, now)),
+    create: (key, value, deadline, now) =>
+      around(callOf('create', key, value, deadline), () => inner.create(key, value, deadline, now)),
+    replace: (key, entry, value, deadline, now) =>
+      around(callOf('replace', key, value, deadline), () => inner.replace(key, entry, value, deadline, now)),
+    delete: (key, entry) => around(callOf('delete', key), () => inner.delete(key, entry)),
+    close: async () => inner.close?.(),
+  }
+}
+
+function callOf(operation: BackendCall['operation'], key: string, value?: Uint8Array, deadline?: number): BackendCall {
+  return { operation, key, value, deadline }
 }

@@ -8,10 +8,7 @@ import type { Session } from '../session.js'
 import { createSessions, type Sessions } from '../sessions.js'
 import { type BackendCall, ForwardingBackend } from './forwarding-backend.js'
 
-/*
- * The stage of the HTTP scenario: a server of any framework, those who visit it, a backend that can be watched, and the
- * pages they act on.
- */
+/* The stage of the HTTP scenario: a server of any framework, those who visit it, and a backend that can be watched. */
 
 /** What a handler of the scenario sees of a request. */
 export interface ScenarioRequest {
@@ -67,6 +64,7 @@ export class Scene {
     })
   }
 
+  /** Starts the server. Pages may be added later. */
   async open(pages: Readonly<Record<string, ScenarioHandler>>): Promise<void> {
     this.#server = await this.#serve(this.sessions, async (scenarioRequest) => {
       const handler = pages[scenarioRequest.path]
@@ -78,12 +76,40 @@ export class Scene {
     return new Visitor(this.#server?.origin ?? '')
   }
 
+  /** One who has a session already, which no response of the adapter had to bring. */
+  async visitorWith(values: Readonly<Record<string, string>>): Promise<Visitor> {
+    const visit = this.sessions.open(undefined)
+    const session = await visit.session()
+    for (const [key, value] of Object.entries(values)) session.set(key, value)
+    const { append } = await this.sessions.commit(visit, () => undefined)
+    const visitor = this.visitor()
+    visitor.receive(append.map(([, line]) => line))
+    this.backend.calls.length = 0
+    return visitor
+  }
+
+  /** What happens to a visit whose session takes so many milliseconds to store, in order: `stored`, `head`. */
+  async watch(
+    visitor: Visitor,
+    path: string,
+    milliseconds: number,
+    options: VisitOptions = {},
+  ): Promise<{ reply: Reply; log: string[] }> {
+    const log: string[] = []
+    this.backend.writeDelay = milliseconds
+    this.backend.onStored = () => log.push('stored')
+    const reply = await visitor.get(path, { ...options, onHead: () => log.push('head') })
+    this.backend.writeDelay = 0
+    this.backend.onStored = () => undefined
+    return { reply, log }
+  }
+
   async close(): Promise<void> {
     await this.#server?.close()
   }
 }
 
-interface Reply {
+export interface Reply {
   readonly status: number
   readonly headers: IncomingHttpHeaders
   readonly setCookies: readonly string[]
@@ -91,13 +117,17 @@ interface Reply {
 }
 
 interface VisitOptions {
+  /** Default: GET. */
+  method?: string
   /** The Cookie header to send instead of one's own. */
   cookie?: string
   onHead?: () => void
   onChunk?: () => void
+  /** Makes the visitor go away, however far the answer has come. */
+  leave?: AbortSignal
 }
 
-/** A browser that knows one cookie, and sends it without asking for HTTPS. */
+/** A browser whose jar is for our cookie only: the line that arrives last wins. It does not ask for HTTPS. */
 export class Visitor {
   readonly #origin: string
   cookie: string | undefined
@@ -112,25 +142,34 @@ export class Visitor {
     return new Visitor(this.#origin, this.cookie)
   }
 
+  receive(setCookies: readonly string[]): void {
+    for (const line of setCookies.filter(isOurs)) this.cookie = /^[^=]*=([^;]+)/.exec(line)?.[1]
+  }
+
   async get(path: string, options: VisitOptions = {}): Promise<Reply> {
-    const { cookie = this.cookie && `${COOKIE_NAME}=${this.cookie}`, onHead, onChunk } = options
+    const { method = 'GET', cookie = this.cookie && `${COOKIE_NAME}=${this.cookie}`, onHead, onChunk, leave } = options
     const outgoing = request(new URL(path, this.#origin), {
       agent: false,
+      method,
       headers: cookie === undefined ? {} : { cookie: Buffer.from(cookie).toString('latin1') },
     })
     outgoing.setTimeout(PATIENCE, () => outgoing.destroy(new Error(`No answer to ${path} in ${PATIENCE} ms`)))
+    leave?.addEventListener('abort', () => outgoing.destroy(new Error('The visitor went away')))
+    // Once the answer has begun, what is wrong with it is found by reading it.
+    outgoing.on('error', () => undefined)
     outgoing.end()
     const [incoming] = (await once(outgoing, 'response')) as [IncomingMessage]
     onHead?.()
+    // workerd's node:http joins them to one line, with commas.
+    const lines = [incoming.headers['set-cookie'] ?? []].flat()
+    const setCookies = lines.flatMap((line) => line.split(/, (?=[^\s;,]+=)/))
+    // Before the body, as in a browser: an answer that breaks off has set its cookies all the same.
+    this.receive(setCookies)
     let body = ''
     for await (const chunk of incoming.setEncoding('utf8')) {
       body += String(chunk)
       onChunk?.()
     }
-    // workerd's node:http joins them to one line, with commas.
-    const lines = [incoming.headers['set-cookie'] ?? []].flat()
-    const setCookies = lines.flatMap((line) => line.split(/, (?=[^\s;,]+=)/))
-    for (const line of setCookies.filter(isOurs)) this.cookie = /^[^=]*=([^;]+)/.exec(line)?.[1]
     return { status: incoming.statusCode ?? 0, headers: incoming.headers, setCookies, body }
   }
 }
@@ -138,7 +177,7 @@ export class Visitor {
 /** A real backend that can be watched, slowed down and cut off. */
 export class WatchedBackend extends ForwardingBackend {
   readonly calls: string[] = []
-  /** Milliseconds. */
+  /** Milliseconds, at least. */
   writeDelay = 0
   isDown = false
   onStored: () => void = () => undefined
@@ -149,7 +188,8 @@ export class WatchedBackend extends ForwardingBackend {
 
   protected async around<T>({ operation }: BackendCall, run: () => Promise<T>): Promise<T> {
     const isWrite = operation !== 'read'
-    if (isWrite && this.writeDelay > 0) await sleep(this.writeDelay)
+    // Step by step, so that what arrives meanwhile is noticed however busy the machine is.
+    if (isWrite) for (let waited = 0; waited < this.writeDelay; waited++) await sleep(1)
     this.calls.push(operation)
     if (this.isDown) throw new Error('The backend was cut off on purpose')
     const outcome = await run()
@@ -158,95 +198,6 @@ export class WatchedBackend extends ForwardingBackend {
   }
 }
 
-export function page(body: string): ScenarioHandler {
-  return async () => ({ status: 200, body })
-}
-
-/** A page that does something with the session before it answers. */
-export function change(
-  act: (session: Session) => unknown,
-  answer: ScenarioAnswer | (() => ScenarioAnswer | Promise<ScenarioAnswer>) = { status: 200 },
-): ScenarioHandler {
-  return async ({ session }) => {
-    await act(await session())
-    return typeof answer === 'function' ? answer() : answer
-  }
-}
-
-export function set(key: string, value: string): ScenarioHandler {
-  return change((session) => session.set(key, value))
-}
-
-/** A page that shows values of the session, each `nothing` if there is none. */
-export function show(...keys: string[]): ScenarioHandler {
-  return async ({ session }) => {
-    const mine = await session()
-    return { status: 200, body: keys.map((key) => textOf(mine.get(key))).join(' ') }
-  }
-}
-
-/** A page that has read its session when `arrived` opens, and changes it when `go` does. */
-export function slowly(arrived: Latch, go: Latch, act: (session: Session) => void): ScenarioHandler {
-  return change(async (session) => {
-    arrived.open()
-    await go.opened
-    act(session)
-  })
-}
-
-export async function* pieces(...texts: string[]): AsyncIterable<string> {
-  yield* texts
-}
-
-/** A body of two pieces, the second made only when the first has arrived. */
-export async function* piecesAfter(begun: Latch, second: () => unknown): AsyncIterable<string> {
-  yield 'begun '
-  await begun.opened
-  yield textOf(await second())
-}
-
-export interface Latch {
-  readonly opened: Promise<void>
-  readonly open: () => void
-}
-
-export function latch(): Latch {
-  let open = (): void => undefined
-  const opened = new Promise<void>((resolve) => {
-    open = resolve
-  })
-  return { opened, open: () => open() }
-}
-
-/** Resolves for each who comes when all have come. */
-export function meetingOf(size: number): () => Promise<void> {
-  const everybody = latch()
-  let missing = size
-  return () => {
-    missing -= 1
-    if (missing === 0) everybody.open()
-    return everybody.opened
-  }
-}
-
-export async function codeOf(act: () => unknown): Promise<string> {
-  try {
-    await act()
-    return 'no error'
-  } catch (error) {
-    return String((error as { code?: unknown }).code)
-  }
-}
-
 export function isOurs(setCookie: string): boolean {
   return setCookie.startsWith(`${COOKIE_NAME}=`)
-}
-
-export function listOf(header: string | undefined): string[] {
-  return header?.split(',').map((item) => item.trim().toLowerCase()) ?? []
-}
-
-/** A value as pages show it. */
-export function textOf(value: unknown): string {
-  return typeof value === 'string' ? value : 'nothing'
 }

@@ -1,35 +1,30 @@
 import { Readable } from 'node:stream'
 import { describe, expect, onTestFinished, test } from 'vitest'
-import { withSessions } from '../../src/adapters/fetch.js'
+import { type FetchOptions, withSessions } from '../../src/adapters/fetch.js'
 import { memory } from '../../src/backends/memory.js'
 import { createSessions, getSession } from '../../src/index.js'
 import { httpScenario, type Serve } from '../../src/testing/http-scenario.js'
 import { Browser } from '../helpers/browser.js'
 import { type Fetch, startFetchServer } from '../helpers/fetch-server.js'
 
-const serve: Serve = (sessions, handler) => {
-  const fetch = withSessions(
-    sessions,
-    async (request) => {
-      const { pathname, search } = new URL(request.url)
+function serve(options: FetchOptions): Serve {
+  return (sessions, handler) => {
+    const answer = async (request: Request): Promise<Response> => {
+      const { pathname: path } = new URL(request.url)
       const session = () => sessions.get(request)
-      const {
-        status,
-        headers = {},
-        body = '',
-      } = await handler({ method: request.method, path: pathname + search, session })
+      const { status, headers = {}, body = '' } = await handler({ method: request.method, path, session })
       const location = headers['location']
       // Response.redirect is what people write, and its headers are immutable.
       if (typeof location === 'string') return Response.redirect(new URL(location, request.url), status as 302)
       const content = typeof body === 'string' ? body : (Readable.toWeb(Readable.from(body)) as ReadableStream)
-      return new Response(status === 204 || status === 304 ? null : content, { status, headers: listed(headers) })
-    },
-    {
-      onError: (error) =>
-        new Response('Something went wrong', { status: (error as { status?: number }).status ?? 500 }),
-    },
-  )
-  return startFetchServer(fetch)
+      return new Response(content, { status, headers: listed(headers) })
+    }
+    return startFetchServer(withSessions(sessions, answer, options))
+  }
+}
+
+function onError(error: unknown): Response {
+  return new Response('Something went wrong', { status: (error as { status?: number }).status ?? 500 })
 }
 
 function listed(headers: Readonly<Record<string, string | readonly string[]>>): [string, string][] {
@@ -39,7 +34,12 @@ function listed(headers: Readonly<Record<string, string | readonly string[]>>): 
 }
 
 describe('vishnu/fetch:', () => {
-  test.each(httpScenario(serve))('$name', async ({ check }) => expect(await check()).toBeUndefined())
+  test.each(httpScenario(serve({ onError })))('$name', async ({ check }) => expect(await check()).toBeUndefined())
+})
+
+describe('vishnu/fetch without onError, where no response of ours answers what is thrown:', () => {
+  const cases = httpScenario(serve({}), { capabilities: { commitOnError: false } })
+  test.each(cases)('$name', async ({ check }) => expect(await check()).toBeUndefined())
 })
 
 function shop() {

@@ -1,5 +1,5 @@
 import { createServer, type OutgoingHttpHeaders } from 'node:http'
-import { connect, type IncomingHttpHeaders, type IncomingHttpStatusHeader } from 'node:http2'
+import { connect, constants, type IncomingHttpHeaders, type IncomingHttpStatusHeader } from 'node:http2'
 import { type RunningServer, startServer } from './http-server.js'
 
 /** Lets clients that speak HTTP/1.1 talk to a server that speaks HTTP/2 without TLS. */
@@ -20,6 +20,8 @@ export async function startGateway(origin: string): Promise<RunningServer> {
         stream.pipe(response)
       })
       stream.on('error', () => response.destroy())
+      // A client that goes away, or has all it wanted.
+      response.on('close', () => stream.close(constants.NGHTTP2_CANCEL))
       request.pipe(stream)
     }),
   )

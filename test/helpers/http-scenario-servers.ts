@@ -1,5 +1,6 @@
 import { createServer } from 'node:http'
 import { createServer as createHttp2Server } from 'node:http2'
+import { Readable } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
 import type express from 'express'
 import type { Response } from 'express'
@@ -51,7 +52,8 @@ async function send(response: NodeResponse, { status, headers = {}, body = '' }:
   response.statusCode = status
   for (const [name, value] of Object.entries(headers)) response.setHeader(name, value)
   if (typeof body === 'string') response.end(body)
-  else await pipeline(body, response as NodeJS.WritableStream)
+  // An iterable itself would not be told that a response of HTTP/2 was closed.
+  else await pipeline(Readable.from(body), response as NodeJS.WritableStream)
 }
 
 /** Express of any version. What handlers throw goes to Express's own error handler. */
