@@ -79,6 +79,9 @@ export interface Backend {
 export interface PlainBackend extends Pick<Backend, 'read' | 'create' | 'replace' | 'maxBytes' | 'isLocal' | 'close'> {
   readonly layout: 'plain'
 
+  /** Set where the other library keeps records in parts: the dialect has to know them too. */
+  readonly form?: 'ndb'
+
   /** Removes exactly the given version: `conflict` if another is there, `gone` if none. */
   delete(key: string, entry: Entry): Promise<'deleted' | 'conflict' | 'gone'>
 

@@ -228,7 +228,10 @@ function keepingOf({ factory, backend, ...options }: KeepingOptions, random: Ran
     native:
       "backend has layout: 'plain', which only dialects such as vishnuPython() use: leave layout out, or pass one",
   }
-  const problem = misfits[dialect.layout] ?? 'dialect must be made by its function, as in dialect: vishnuPython()'
+  const isHalfNdb = dialect.layout === 'plain' && backend.layout === 'plain'
+  const problem = isHalfNdb
+    ? "vishnuPython({ format: 'ndb' }) and appEngineNdb() need each other"
+    : (misfits[dialect.layout] ?? 'dialect must be made by its function, as in dialect: vishnuPython()')
   throw new ConfigError('createSessions', [place + problem])
 }
 

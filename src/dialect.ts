@@ -36,6 +36,8 @@ export interface NativeDialect extends CommonDialect {
 /** A dialect shared with another library, whose records say themselves when they end. What has ended is just not there. */
 export interface PlainDialect extends CommonDialect {
   readonly layout: 'plain'
+  /** As in the backends that its records are for. */
+  readonly form?: 'ndb'
 }
 
 /** Cookie text to id, id to store key, record to bytes. Does no I/O and knows no backend. */

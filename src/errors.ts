@@ -6,7 +6,7 @@
  * | `ERR_CONFIG` | the options of `createSessions` or of a backend are wrong; `problems` lists every one of them |
  * | `ERR_CLIENT_MISSING` | a backend's client library is not installed |
  * | `ERR_NO_MIDDLEWARE` | `sessions.get(req)` for a request that no adapter of these sessions has seen |
- * | `ERR_NO_REQUEST` | `getSession()` or `sessions.current()` outside a request |
+ * | `ERR_NO_REQUEST` | `getSession()` or `sessions.current()` outside a request; App Engine's memcache outside `withAppEngineTicket` |
  * | `ERR_KEY`, `ERR_VALUE`, `ERR_TIMEOUT` | a key, a value or a timeout that can't be stored (a `TypeError`) |
  * | `ERR_COMMITTED` | a change after the response's headers were sent |
  * | `ERR_SESSION_GONE` | `save` or `update` on a session that was logged out, rotated away or expired meanwhile |
@@ -48,6 +48,8 @@ export class SessionError extends Error {
   readonly status: number
   /** The same: frameworks look for either name. */
   readonly statusCode: number
+  /** As in `http-errors`: the message is for the log, not for the visitor. NestJS 12 believes the status of no other errors. */
+  readonly expose: boolean = false
 
   constructor(code: SessionErrorCode, message: string, options?: ErrorOptions) {
     super(message, options)
@@ -97,6 +99,8 @@ export class SessionTypeError extends TypeError {
   readonly status: number = 500
   /** The same: frameworks look for either name. */
   readonly statusCode: number = 500
+  /** The message is for the log, not for the visitor. */
+  readonly expose: boolean = false
 
   constructor(code: 'ERR_KEY' | 'ERR_VALUE' | 'ERR_TIMEOUT', message: string, options?: ErrorOptions) {
     super(message, options)

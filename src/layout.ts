@@ -33,7 +33,9 @@ export interface Layout {
 /** Undefined if the one can't be kept in the other. */
 export function layoutOf(dialect: Dialect, backend: Backend | PlainBackend): Layout | undefined {
   if (dialect.layout === 'native' && backend.layout === undefined) return new NativeLayout(dialect, backend)
-  if (dialect.layout === 'plain' && backend.layout === 'plain') return new PlainLayout(backend)
+  if (dialect.layout === 'plain' && backend.layout === 'plain' && dialect.form === backend.form) {
+    return new PlainLayout(backend)
+  }
   return undefined
 }
 

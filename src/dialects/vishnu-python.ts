@@ -6,11 +6,10 @@ import type { AtRest, Header, RecordTimes, StoredRecord } from '../record.js'
 import { cookieCodec } from './vishnu-python/cookie.js'
 import { PickleError } from './vishnu-python/pickle-error.js'
 import type { SessionClass } from './vishnu-python/python-classes.js'
+import { type RecordFormat, recordFormats } from './vishnu-python/record-formats.js'
 import {
   decodePortable,
-  decodeRecord,
   decodeValue,
-  encodeRecord,
   encodeValue,
   noValues,
   type PythonValues,
@@ -26,6 +25,8 @@ export interface VishnuPythonOptions {
    * Default `PickleableSession`.
    */
   sessionClass?: SessionClass
+  /** `ndb` for records that `appEngineNdb()` keeps, `pickle` for Redis and Memcached. Default `pickle`. */
+  format?: RecordFormat
 }
 
 /**
@@ -34,13 +35,16 @@ export interface VishnuPythonOptions {
  * @throws `ERR_CONFIG` for wrong options.
  */
 export function vishnuPython(options: VishnuPythonOptions = {}): DialectFactory {
-  const { sessionClass = 'PickleableSession', ...unknown } = options
+  const { sessionClass = 'PickleableSession', format = 'pickle', ...unknown } = options
   const problems = Object.keys(unknown).map((name) => `${name} is not an option`)
   if (sessionClass !== 'PickleableSession' && sessionClass !== 'PicklableSession') {
     problems.push(`sessionClass must be PickleableSession or PicklableSession, not ${describeValue(sessionClass)}`)
   }
+  if (format !== 'pickle' && format !== 'ndb') {
+    problems.push(`format must be pickle or ndb, not ${describeValue(format)}`)
+  }
   if (problems.length > 0) throw new ConfigError('vishnuPython', problems)
-  return (dialectOptions) => dialectOf(sessionClass, dialectOptions)
+  return (dialectOptions) => dialectOf(sessionClass, format, dialectOptions)
 }
 
 /** The name of a record's class goes with its header through every change. */
@@ -51,7 +55,11 @@ interface PythonHeader extends Header {
 /** What Python's `http.cookies` takes for an attribute. It finds no cookie of such a name, and refuses to set one. */
 const RESERVED_NAME = /^(expires|path|comment|domain|max-age|secure|httponly|version|samesite|partitioned)$/i
 
-function dialectOf(newSessionClass: SessionClass, { random, ...options }: DialectOptions): PlainDialect {
+function dialectOf(
+  newSessionClass: SessionClass,
+  format: RecordFormat,
+  { random, ...options }: DialectOptions,
+): PlainDialect {
   if (RESERVED_NAME.test(options.cookieName)) {
     throw new ConfigError('vishnuPython', [
       `cookieName can't be ${options.cookieName}: Python takes it for an attribute`,
@@ -60,6 +68,7 @@ function dialectOf(newSessionClass: SessionClass, { random, ...options }: Dialec
   const cookies = cookieCodec({ ...options, random })
   return {
     layout: 'plain',
+    ...(format === 'ndb' && { form: format }),
     duplicates: 'last',
     newId: (bytes = random) => newUuid(bytes),
     open(text) {
@@ -71,11 +80,11 @@ function dialectOf(newSessionClass: SessionClass, { random, ...options }: Dialec
 
     encode(key, { header, values }, { expires, lastUsed: lastAccessed }) {
       const { sessionClass: className = newSessionClass, stamp, timeout } = header as PythonHeader
-      const pickle = encodeRecord({ className, expires, lastAccessed, values: values as PythonValues })
-      const record = { header: { ...header, publicId: publicIdOf(key) }, values }
-      return { bytes: Buffer.concat([signature(stamp, timeout), pickle]), record }
+      const written = { className, expires, lastAccessed, values: values as PythonValues }
+      const bytes = recordFormats[format].encode(signature(stamp, timeout), written)
+      return { bytes, record: { header: { ...header, publicId: publicIdOf(key) }, values } }
     },
-    decode: decodeSession,
+    decode: (key, bytes) => decodeSession(format, key, bytes),
     noValues,
     encodeValue,
     decodeValue: (sessionKey, encoded) => decodeValue(sessionKey, encoded as StoredValue),
@@ -84,18 +93,18 @@ function dialectOf(newSessionClass: SessionClass, { random, ...options }: Dialec
   }
 }
 
-function decodeSession(key: string, bytes: Uint8Array): AtRest {
+function decodeSession(format: RecordFormat, key: string, bytes: Uint8Array): AtRest {
   try {
-    const { className, expires, lastAccessed, values } = decodeRecord(bytes)
+    const { className, expires, lastAccessed, values, pickle } = recordFormats[format].decode(bytes)
     const header: PythonHeader = {
-      ...(readSignature(bytes) ?? {
+      ...(readSignature(pickle) ?? {
         stamp: createHash('sha256').update(bytes).digest('base64url'),
         timeout: expires === undefined ? 0 : undefined,
       }),
       created: lastAccessed ?? 0,
       absolute: 0,
       publicId: publicIdOf(key),
-      sessionClass: className,
+      ...(className && { sessionClass: className }),
     }
     const record: StoredRecord = { header, values }
     const times: RecordTimes = { expires, lastUsed: lastAccessed }

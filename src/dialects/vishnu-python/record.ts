@@ -1,3 +1,4 @@
+import { Buffer } from 'node:buffer'
 import { deflateSync, inflateSync } from 'node:zlib'
 import { SessionError } from '../../errors.js'
 import type { Changes, Values } from '../../record.js'
@@ -50,16 +51,30 @@ export function encodeRecord({ className, expires, lastAccessed, values }: Pytho
  * @throws PickleError as {@link decodeRecord}
  */
 export function decodeData(compressed: Uint8Array): PythonValues {
-  return valuesOf(readPickle(inflate(compressed)))
+  return decodeDict(inflateData(compressed))
+}
+
+/** The pickled dict itself. Throws like {@link decodeData}. */
+export function decodeDict(pickle: Uint8Array): PythonValues {
+  return valuesOf(readPickle(pickle))
+}
+
+export function inflateData(compressed: Uint8Array): Uint8Array {
+  try {
+    return inflateSync(compressed, { maxOutputLength: MAX_BYTES })
+  } catch {
+    throw new PickleError('it is not compressed as it should be')
+  }
 }
 
 /**
- * At zlib's default level: NDB takes the first two bytes of any other for data that is not compressed.
+ * At zlib's default level: NDB takes the first two bytes of any other for data that is not compressed. `prefix` is put in
+ * front of the pickle.
  *
  * @throws `ERR_TOO_LARGE` as {@link encodeRecord}
  */
-export function encodeData(values: PythonValues): Uint8Array {
-  return deflateSync(writeData(values.data))
+export function encodeData(values: PythonValues, prefix: Uint8Array = new Uint8Array()): Uint8Array {
+  return deflateSync(Buffer.concat([prefix, writeData(values.data)]))
 }
 
 /** One value. An object of its own, so that the one who read it recognises it. */
@@ -176,12 +191,4 @@ function timeAttribute(node: PythonNode | undefined): number | undefined {
 /** A time that Python can't hold is never reached: None. */
 function timeNode(time: number | undefined): PythonNode {
   return (time === undefined ? undefined : naiveDateTime(time)) ?? null
-}
-
-function inflate(compressed: Uint8Array): Uint8Array {
-  try {
-    return inflateSync(compressed, { maxOutputLength: MAX_BYTES })
-  } catch {
-    throw new PickleError('it is not compressed as it should be')
-  }
 }
