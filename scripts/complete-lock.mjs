@@ -45,6 +45,7 @@ function platformOf(name) {
   const words = name.split(/[/-]/)
   const os = systems.find((system) => words.includes(system))
   const cpu = processors.find((processor) => words.includes(processor))
+  if (words.includes('wasm32') && words.includes('wasi')) return { cpu: ['wasm32'] }
   if (os === undefined || cpu === undefined) return undefined
   const libc = Object.keys(cLibraries).find((prefix) => words.some((word) => word.startsWith(prefix)))
   return { os: [os], cpu: [cpu], ...(os === 'linux' && libc && { libc: [cLibraries[libc]] }) }

@@ -10,8 +10,6 @@ const UNKNOWN_ERROR = 500
  * The response of `respond` with the headers of its session, once what was changed is stored: before its first byte, streams
  * included. If it can't be stored, a plain 503 takes the place of the response; also if `respond` throws that the session
  * can't be read. Other errors are thrown on, and nothing is stored.
- *
- * Where the response is the framework's 500 for an error of ours, it gets the error's status.
  */
 export async function respondWith<Data extends object>(
   sessions: Sessions<Data>,
@@ -20,7 +18,7 @@ export async function respondWith<Data extends object>(
 ): Promise<Response> {
   let response: Response | undefined
   try {
-    const prepared = (response = withStatus(await sessions.run(visit, respond), visit.failure))
+    const prepared = (response = await sessions.run(visit, respond))
     const headers = await sessions.commit(visit, (name) => prepared.headers.get(name) ?? undefined)
     return withHeaders(response, headers)
   } catch (error) {
@@ -32,7 +30,8 @@ export async function respondWith<Data extends object>(
   }
 }
 
-export function withStatus(response: Response, failure: unknown): Response {
+/** For frameworks that keep errors to themselves: their 500 for an error of ours gets the error's status. */
+export function withStatus(response: Response, { failure }: Pick<Visit, 'failure'>): Response {
   if (response.status !== UNKNOWN_ERROR || !(failure instanceof SessionError)) return response
   return new Response(response.body, { status: failure.status, headers: response.headers })
 }

@@ -70,14 +70,26 @@ export class Project {
   }
 
   #spawn(script, args, env) {
-    return spawn(this.node, [script, ...args], {
+    const child = spawn(this.node, [script, ...args], {
       cwd: this.dir,
       env: { ...process.env, NODE_ENV: undefined, VITEST: undefined, ...environment, ...env },
       stdio: ['ignore', 'pipe', 'pipe'],
       // A process group of its own, so that it can be ended with all its children.
       detached: true,
     })
+    endWithThisProcess(child)
+    return child
   }
+}
+
+/** A shell waits on a pipe from this process, which the system closes even when this process is killed. */
+function endWithThisProcess(child) {
+  const watchdog = spawn('sh', ['-c', 'read -r line; kill -9 "-$1"', 'sh', String(child.pid)], {
+    stdio: ['pipe', 'ignore', 'ignore'],
+    detached: true,
+  })
+  child.on('exit', () => watchdog.kill('SIGKILL'))
+  watchdog.unref()
 }
 
 class Server {

@@ -1,0 +1,90 @@
+import { AsyncLocalStorage } from 'node:async_hooks'
+import type { Sessions, Visit } from '../sessions.js'
+import { prerenderedError, respondWith, withStatus } from './fetch-response.js'
+
+/** What this adapter uses of SvelteKit's `RequestEvent`. */
+export interface SvelteKitEvent {
+  request: Request
+  cookies: { set(name: string, value: string, options: { path: string }): void }
+  locals: object
+  /** Whether this is a request to an endpoint of the application's own, made by `event.fetch`. */
+  isSubRequest: boolean
+}
+
+/** A `handle` hook of SvelteKit. */
+export type SessionHandle = <Event extends SvelteKitEvent>(input: {
+  event: Event
+  resolve: (event: Event) => Response | Promise<Response>
+}) => Promise<Response>
+
+/**
+ * Sessions for SvelteKit 2 and 3: `export const handle = sessionHandle(sessions)` in `hooks.server.ts`, or the first of a
+ * `sequence()`. Then `sessions.get(event)`; or `locals.session()`, once your `App.Locals` has it.
+ *
+ * What was changed is stored before the first byte of the response, which streamed promises come after. If it can't be
+ * stored, a plain 503 takes the response's place. What `event.fetch` asks of your own endpoints is part of the same visit:
+ * it sees what was changed, and all changes are stored together. Pages that are prerendered have no session.
+ */
+export function sessionHandle<Data extends object>(sessions: Sessions<Data>): SessionHandle {
+  const ongoing = new AsyncLocalStorage<{ visit: Visit<Data>; hasCookies: boolean }>()
+
+  return async ({ event, resolve }) => {
+    // Mounted twice: the outer one does the work.
+    if (sessions.isBound(event)) return resolve(event)
+    const cookies = event.request.headers.get('cookie') ?? undefined
+    const hasCookies = cookies !== undefined
+    const outer = event.isSubRequest ? ongoing.getStore() : undefined
+    // Unless `credentials: 'omit'` took the cookies away.
+    const isSameVisit = outer !== undefined && outer.hasCookies === hasCookies
+    const visit = isSameVisit ? outer.visit : sessions.open(cookies)
+    // SvelteKit hands its cookies to the visitor all the same, who would lose the session.
+    if (outer && !isSameVisit) visit.headersAreSent(OMITTED)
+    sessions.bind(event, visit)
+    Object.assign(event.locals, { session: () => visit.session() })
+    if (isSameVisit) return resolve(event)
+
+    return respondWith(sessions, visit, async () => {
+      try {
+        const response = withStatus(await ongoing.run({ visit, hasCookies }, () => resolve(event)), visit)
+        if (visit.consulted && response.headers.has(PRERENDERED)) throw prerenderedError()
+        return response
+      } catch (error) {
+        if (isRedirect(error)) await commitTo(event.cookies, visit)
+        throw error
+      }
+    })
+  }
+
+  /** For a redirect that another hook throws: SvelteKit makes the response, with the cookies that it knows of. */
+  async function commitTo(cookies: SvelteKitEvent['cookies'], visit: Visit<Data>): Promise<void> {
+    const { append } = await sessions.commit(visit, () => undefined)
+    for (const [, line] of append) setCookie(cookies, line)
+  }
+}
+
+const OMITTED = 'this request was made without credentials, and sets no cookie'
+/** A header that SvelteKit adds for itself while it prerenders. */
+const PRERENDERED = 'x-sveltekit-routeid'
+
+function isRedirect(error: unknown): boolean {
+  return typeof error === 'object' && error !== null && 'location' in error && 'status' in error
+}
+
+function setCookie(cookies: SvelteKitEvent['cookies'], line: string): void {
+  const [[name = '', value = ''] = [], ...rest] = line.split('; ').map((part) => part.split('='))
+  const attributes: Partial<Record<string, string>> = Object.fromEntries(rest.map(([key, text = '']) => [key, text]))
+  const { Path: path = '', Domain: domain, Expires: expires, SameSite: sameSite, Priority: priority } = attributes
+  const options = {
+    path,
+    domain,
+    sameSite,
+    priority,
+    expires: expires && new Date(expires),
+    maxAge: attributes['Max-Age'] && Number(attributes['Max-Age']),
+    httpOnly: 'HttpOnly' in attributes,
+    secure: 'Secure' in attributes,
+    partitioned: 'Partitioned' in attributes,
+    encode: String,
+  }
+  cookies.set(name, value, options)
+}
