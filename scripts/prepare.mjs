@@ -52,6 +52,17 @@ export function prepareMemcached() {
   })
 }
 
+export function prepareNginx() {
+  return prepareProgram({
+    program: 'nginx',
+    packageName: 'nginx-light',
+    // It knows no --version.
+    versionFlag: '-v',
+    reason: 'tests put a real shared cache before the sessions and found none',
+    brew: 'brew install nginx',
+  })
+}
+
 /** A few tests compare with CPython. Without it they are skipped, which nobody has to mind. */
 export function preparePython() {
   return prepareProgram({
@@ -74,8 +85,8 @@ export function prepareChromium() {
   })
 }
 
-function prepareProgram({ program, packageName, reason, brew }) {
-  const isThere = () => spawnSync(program, ['--version']).status === 0
+function prepareProgram({ program, packageName, reason, brew, versionFlag = '--version' }) {
+  const isThere = () => spawnSync(program, [versionFlag]).status === 0
   if (isThere()) return true
   const canInstall = process.getuid?.() === 0 && spawnSync('apt-get', ['--version']).status === 0
   if (canInstall) {

@@ -16,6 +16,7 @@ import {
   prepareChromium,
   prepareDependencies,
   prepareMemcached,
+  prepareNginx,
   preparePython,
   prepareRedis,
   run,
@@ -53,7 +54,13 @@ if (first === '--browser') {
   const args = first === undefined ? [] : [first, ...others]
   const isComplete = args.length === 0
   preparePython()
-  if (prepareDependencies() && prepareRedis() && prepareMemcached() && (!isComplete || prepareTheRest())) {
+  if (
+    prepareDependencies() &&
+    prepareRedis() &&
+    prepareMemcached() &&
+    prepareNginx() &&
+    (!isComplete || prepareTheRest())
+  ) {
     countChecks()
     if (isComplete) countQuality()
     heading('tests')

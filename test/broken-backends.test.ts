@@ -1,14 +1,16 @@
 import { describe, expect, test } from 'vitest'
 import { memory } from '../src/backends/memory.js'
-import type { Backend } from '../src/index.js'
+import type { Backend, PlainBackend } from '../src/index.js'
 import {
   backendLaws,
   type HistoryOptions,
   type HistoryRule,
   HistoryViolation,
+  plainLaws,
   runHistory,
 } from '../src/testing/index.js'
 import { brokenBackends, RightBackend } from './helpers/broken-backends.js'
+import { sharedPlainMemory } from './helpers/contract-plain.js'
 
 // The kit is tested like anything else: bugs that real backends have had must not get past it.
 
@@ -56,6 +58,19 @@ const caught: Record<keyof typeof brokenBackends, Catch> = {
   'buffers shared with the caller': { law: 'what happens to a buffer after it was stored changes nothing stored' },
   'values in a text column': { law: 'a value that is not UTF-8 comes back as it was' },
   'keys regardless of case': { law: 'keys that differ only in case are different keys' },
+  'keys of digits taken for numbers': { law: 'keys of digits are no numbers' },
+  'dates in the time zone of each server': { law: 'servers in different time zones agree on deadlines (today)' },
+  'the oldest of a hundred entries dropped, without saying so': {
+    law: 'a backend that is not said to evict keeps 200 live entries',
+  },
+  'a sweep that removes the living': { law: 'a backend that can sweep does, and one that can not says so' },
+  'a sweep that removes nothing': { law: 'a backend that can sweep does, and one that can not says so' },
+  'a limit that is a byte too high': {
+    law: 'a session as long as the backend allows is stored, and one byte more is refused (up to 1048576 bytes)',
+  },
+  'touches that get in the way of each other': {
+    law: 'many touches of one version at once are all done, and it stays good for a replace',
+  },
   'acknowledged before it is stored': {
     law: 'what was created is read back, with its deadline',
     rules: ['only outages fail'],
@@ -100,9 +115,70 @@ describe('a backend that is right', () => {
     for (const { check } of backendLaws(() => backend)) expect(await check()).toBeUndefined()
   })
 
+  test('keeps every law of a plain layout', async () => {
+    const { backend, other } = sharedPlainMemory()
+    for (const { check } of plainLaws(() => backend, other)) expect(await check()).toBeUndefined()
+  })
+
   test.each(['seeded', 'real'] as const)('keeps every rule of a history (%s order)', async (order) => {
     expect(await brokenRule({ order }, new RightBackend())).toBeUndefined()
     expect(await brokenRule({ order }, memory())).toBeUndefined()
+  })
+})
+
+/** Each changes a right one for the worse. */
+const plainFlaws: Record<string, { flaw: (right: PlainBackend) => Partial<PlainBackend>; law: string }> = {
+  'writes that ask for no version': {
+    flaw: (right) => ({
+      replace: async (key, entry, ...rest) => right.replace(key, (await right.read(key, 0)) ?? entry, ...rest),
+    }),
+    law: 'replace of a stale version is a conflict and changes nothing',
+  },
+  'a delete that asks for no version': {
+    flaw: (right) => ({
+      delete: async (key, entry) => right.delete(key, (await right.read(key, 0)) ?? entry),
+    }),
+    law: 'delete removes exactly the given version',
+  },
+  'a create that overwrites': {
+    flaw: (right) => ({
+      create: async (key, ...rest) => {
+        const entry = await right.read(key, 0)
+        if (entry) await right.delete(key, entry)
+        return right.create(key, ...rest)
+      },
+    }),
+    law: 'create answers exists for whatever is there and changes nothing',
+  },
+  'a head of its own before each value': {
+    flaw: (right) => ({
+      create: (key, value, ...rest) => right.create(key, Buffer.concat([Buffer.from('1 '), value]), ...rest),
+    }),
+    law: 'what was created is read back, and is all that is stored',
+  },
+  'a list that ends too early': {
+    flaw: (right) => ({
+      list: async (...args) => {
+        const keys = (await right.list?.(...args))?.keys ?? []
+        return { keys: keys.slice(0, 10), cursor: undefined }
+      },
+    }),
+    law: 'a backend that can list its keys lists each that stays, and comes to an end',
+  },
+  'a limit that is a byte too high': {
+    flaw: (right) => ({
+      maxBytes: 70_000,
+      create: (key, value, ...rest) => right.create(key, value.subarray(0, 69_999), ...rest),
+    }),
+    law: 'a value as long as the backend allows, up to 1048576 bytes, comes back as it was',
+  },
+}
+
+describe('a plain backend with', () => {
+  test.each(Object.entries(plainFlaws))('%s is caught by a law', async (_, { flaw, law }) => {
+    const { backend, other } = sharedPlainMemory()
+    const laws = plainLaws(() => ({ ...backend, ...flaw(backend) }), other)
+    await expect(laws.find(({ name }) => name === law)?.check()).rejects.toBeInstanceOf(Error)
   })
 })
 

@@ -225,6 +225,25 @@ test('warnings, which nobody asked for, tell nothing either', async () => {
   expect(leaks.of(canariesOf(cookie, [key]))).toEqual([])
 })
 
+test('a dump of a backend opens no session: nothing that any backend is given holds a cookie, an id or a secret', async () => {
+  const given: string[] = []
+  const watched = wrapBackend(memory(), ({ key, value: bytes = new Uint8Array(), run }) => {
+    given.push(key, Buffer.from(bytes).toString('latin1'))
+    return run()
+  })
+  const sessions = serverWith(watched, new Leaks(), { autoSave: true })
+  const cookie = await newVisitor(sessions, { user: value })
+  await request(sessions, cookie, (session) => session.update('user', () => value))
+  const entered = await request(sessions, cookie, (session) => session.regenerate())
+  await request(sessions, entered.cookie, (session) => session.terminate())
+
+  const dump = given.join()
+  expect(dump).toContain(value)
+  for (const { value: _, ...bearers } of [cookie, entered.cookie ?? ''].map((text) => canariesOf(text))) {
+    expect(Object.entries(bearers).filter(([, canary]) => dump.includes(canary))).toEqual([])
+  }
+})
+
 const clients = {
   'its own connection': (port: number) => redis({ host: '127.0.0.1', port }),
   ioredis: (port: number) => {

@@ -1,11 +1,14 @@
 import { expect, test } from 'vitest'
 import { memory } from '../src/backends/memory.js'
-import type { Session } from '../src/index.js'
+import { vishnuPython } from '../src/dialects/vishnu-python.js'
+import type { Backend, PlainBackend, Session } from '../src/index.js'
+import { forwardTo } from '../src/testing/forwarding-backend.js'
 import { wrapBackend } from './helpers/contract-backends.js'
 import { faultyBackend } from './helpers/contract-faults.js'
+import { plainMemory } from './helpers/contract-plain.js'
 import { begin, newVisitor, request, startServer, valuesOf } from './helpers/contract-requests.js'
 
-// Stories that histories have told of this library, each played again by hand.
+// Stories that histories have told of this library, each played again by hand. The last is a limit, not a bug.
 
 const count = (session: Session): Promise<unknown> => session.update('count', (n = 0) => (n as number) + 1)
 
@@ -56,3 +59,24 @@ test('a log-out ends what a log-in at the same time has begun, though a reply th
   expect(troubled.hits()).toBe(1)
   expect(await valuesOf(server, entered)).toEqual({})
 })
+
+test.each([
+  { layout: 'a plain layout', store: plainMemory(), dialect: vishnuPython(), found: { cart: 1 } },
+  { layout: 'the native layout', store: memory(), dialect: undefined, found: {} },
+])(
+  'a first write that arrives again after the log-out finds on $layout what is promised there',
+  async ({ store, dialect, found }) => {
+    let sendAgain: () => Promise<unknown> = () => Promise.reject(new Error('nothing was created'))
+    const resending = forwardTo<Backend | PlainBackend>(store, ({ operation }, run) => {
+      if (operation === 'create') sendAgain = run
+      return run()
+    })
+    const server = startServer(resending, dialect ? { dialect } : {})
+    const cookie = await newVisitor(server, { cart: 1 })
+    await request(server, cookie, (session) => session.terminate())
+    expect(await valuesOf(server, cookie)).toEqual({})
+    await sendAgain()
+    // Without a tombstone nothing tells that a session has been here.
+    expect(await valuesOf(server, cookie)).toEqual(found)
+  },
+)

@@ -1,9 +1,11 @@
 import assert from 'node:assert/strict'
 import { Buffer } from 'node:buffer'
 import { randomBytes } from 'node:crypto'
+import process from 'node:process'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Backend, Entry } from '../backend.js'
-import { assertBytes, bytesOf, HOUR, nameOf, Slot, textOf } from './backend-slot.js'
+import { assertBytes, bytesOf, HOUR, type Laws, nameOf, RIVALS, Slot, textOf } from './backend-slot.js'
+import { capabilityLaws } from './capability-laws.js'
 
 /** One rule of the contract of {@link Backend}, as a test for any runner. */
 export interface BackendLaw {
@@ -39,8 +41,14 @@ export interface BackendLawsOptions {
  */
 export function backendLaws(open: () => Promise<Backend> | Backend, options: BackendLawsOptions = {}): BackendLaw[] {
   const { longestValue = MEBIBYTE, evict } = options
-  const alike = { ...creating, ...replacing, ...touching, ...deleting, ...values(longestValue), ...buffers, ...keys }
-  if (evict) Object.assign(alike, evicting(evict))
+  const operations = { ...creating, ...replacing, ...touching, ...deleting }
+  const alike = {
+    ...operations,
+    ...values(longestValue),
+    ...buffers,
+    ...keys,
+    ...capabilityLaws({ longestValue, evict }),
+  }
   const laws = Object.entries(alike).map(([name, law]) => ({ name, law, start: Date.now() }))
   for (const [age, start] of Object.entries(AGES)) {
     for (const [name, law] of Object.entries(deadlines)) laws.push({ name: `${name} (${age})`, law, start })
@@ -60,12 +68,8 @@ export function backendLaws(open: () => Promise<Backend> | Backend, options: Bac
   }))
 }
 
-/** Laws by name. Each gets a key of its own. */
-type Laws = Readonly<Record<string, (slot: Slot) => Promise<void>>>
-
 const [SECOND, DAY, YEAR] = [1000, 86_400_000, 365 * 86_400_000]
 const MEBIBYTE = 1024 * 1024
-const RIVALS = 32
 
 /** Deadlines are judged by the `now` that is passed: what this machine or the server take for now must not matter. */
 const AGES = { 'in 2001': 1_000_000_000_000, today: Date.now(), 'in 2100': 4_102_444_800_000 }
@@ -196,6 +200,18 @@ const touching: Laws = {
     assert.equal(await slot.touch(entry, { deadline: 2 * HOUR, now: HOUR }), 'gone')
     await slot.isAbsent(HOUR)
   },
+  'many touches of one version at once are all done, and it stays good for a replace': async (slot) => {
+    const entry = await slot.begin('first')
+    const outcomes = await race((rival) => slot.touch(entry, { deadline: HOUR + rival }))
+    assert.deepEqual(outcomes, Array(RIVALS).fill('touched'))
+    const { deadline = 0 } = await slot.found()
+    assert.ok(
+      outcomes.some((_, rival) => deadline === slot.start + HOUR + rival),
+      'a deadline that nobody has set',
+    )
+    await slot.change(entry, 'second', { deadline: 2 * HOUR })
+    await slot.holds('second', { deadline: 2 * HOUR })
+  },
   'of a touch and a replace at once the replace is kept, with its deadline': async (slot) => {
     let entry = await slot.begin('round 0')
     for (let round = 1; round <= 16; round++) {
@@ -272,12 +288,25 @@ const deadlines: Laws = {
   },
   'an entry lasts 31 days, and ten years': async (slot) => {
     for (const deadline of [31 * DAY, 10 * YEAR]) {
-      const longLived = slot.sibling()
-      const entry = await longLived.begin('first', { deadline: HOUR })
-      await longLived.change(entry, 'second', { deadline })
-      await longLived.holds('second', { deadline, now: deadline - 1 })
-      await longLived.isAbsent(deadline)
+      const [created, replaced, touched] = [slot.sibling(), slot.sibling(), slot.sibling()]
+      await created.begin('value', { deadline })
+      await replaced.change(await replaced.begin('first'), 'value', { deadline })
+      assert.equal(await touched.touch(await touched.begin('value'), { deadline }), 'touched')
+      for (const one of [created, replaced, touched]) {
+        await one.holds('value', { deadline, now: deadline - 1 })
+        await one.isAbsent(deadline)
+      }
     }
+  },
+  'servers in different time zones agree on deadlines': async (slot) => {
+    await inTimeZone('Pacific/Kiritimati', async () => {
+      const entry = await slot.begin('first')
+      await slot.change(entry, 'second')
+    })
+    await inTimeZone('Pacific/Honolulu', async () => {
+      await slot.holds('second', { now: HOUR - 1 })
+      await slot.isAbsent(HOUR)
+    })
   },
   "the server's own clean-up does not come before the deadline of a client whose clock is behind": async (slot) => {
     await slot.begin('first', { deadline: 1 })
@@ -360,6 +389,13 @@ const keys: Laws = {
     await lower.holds('lower')
     await upper.holds('upper')
   },
+  'keys of digits are no numbers': async (slot) => {
+    const digits = Array.from(randomBytes(42), (byte) => byte % 10).join('')
+    const [first, second] = [slot.sibling(`${digits}1`), slot.sibling(`${digits}2`)]
+    await first.begin('first')
+    await second.begin('second')
+    await first.holds('first')
+  },
   'keys may begin with, end with and hold - and _': async (slot) => {
     const middle = slot.key.slice(2, -2)
     const marked = ['-_', '_-', '--', '__'].map((mark) => slot.sibling(mark + middle + mark))
@@ -368,34 +404,16 @@ const keys: Laws = {
   },
 }
 
-/** The weaker promise: an entry may end early. It ends as at its deadline, and nothing else comes of it. */
-function evicting(evict: (key: string) => Promise<void>): Laws {
-  return {
-    'an evicted entry is absent, and gone to replace and touch, which store nothing': async (slot) => {
-      const first = await slot.begin('first')
-      const second = await slot.change(first, 'second')
-      await evict(slot.key)
-      for (const entry of [first, second]) {
-        assert.equal(await slot.replace(entry, 'third'), 'gone')
-        assert.equal(await slot.touch(entry), 'gone')
-      }
-      await slot.isAbsent()
-    },
-    'after an eviction create begins anew, and no version from before fits': async (slot) => {
-      const old = await slot.begin('first')
-      await evict(slot.key)
-      await slot.begin('second')
-      assert.equal(await slot.replace(old, 'third'), 'conflict')
-      assert.equal(await slot.touch(old, { deadline: 2 * HOUR }), 'conflict')
-      await slot.holds('second')
-    },
-    'where one entry is evicted, every other holds what it held or is absent too': async (slot) => {
-      await slot.begin('evicted')
-      const others = Array.from({ length: RIVALS }, () => slot.sibling())
-      for (const other of others) await other.begin(other.key)
-      await evict(slot.key)
-      for (const other of others) if (await other.read()) await other.holds(other.key)
-    },
+const TIME_ZONE = process.env['TZ']
+
+/** Of this process: what a runtime can't change at run time it does not get wrong here. */
+async function inTimeZone(zone: string, work: () => Promise<void>): Promise<void> {
+  process.env['TZ'] = zone
+  try {
+    await work()
+  } finally {
+    if (TIME_ZONE === undefined) delete process.env['TZ']
+    else process.env['TZ'] = TIME_ZONE
   }
 }
 

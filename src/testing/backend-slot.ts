@@ -4,6 +4,11 @@ import { randomBytes } from 'node:crypto'
 import type { Backend, Entry } from '../backend.js'
 
 export const HOUR = 3_600_000
+/** How many do the same at once. */
+export const RIVALS = 32
+
+/** Laws by name. Each gets a key of its own. */
+export type Laws = Readonly<Record<string, (slot: Slot) => Promise<void>>>
 
 export interface Times {
   readonly deadline?: number
@@ -13,44 +18,45 @@ export interface Times {
 /** One key, and what a law does with it. Times are milliseconds from the start; a deadline not given is in an hour. */
 export class Slot {
   readonly key: string
-  readonly #backend: Backend
-  readonly #start: number
+  readonly backend: Backend
+  /** Epoch milliseconds. */
+  readonly start: number
   readonly #all: Slot[]
 
   constructor(backend: Backend, start: number, all: Slot[], key: string = randomBytes(32).toString('base64url')) {
     this.key = key
-    this.#backend = backend
-    this.#start = start
+    this.backend = backend
+    this.start = start
     this.#all = all
     all.push(this)
   }
 
   sibling(key?: string): Slot {
-    return new Slot(this.#backend, this.#start, this.#all, key)
+    return new Slot(this.backend, this.start, this.#all, key)
   }
 
   get maxBytes(): number {
-    return this.#backend.maxBytes ?? Infinity
+    return this.backend.maxBytes ?? Infinity
   }
 
   read(now = 0): Promise<Entry | undefined> {
-    return this.#backend.read(this.key, this.#start + now)
+    return this.backend.read(this.key, this.start + now)
   }
 
   create(value: string | Uint8Array, times: Times = {}): Promise<Entry | 'exists'> {
-    return this.#backend.create(this.key, bytesOf(value), ...this.#epoch(times))
+    return this.backend.create(this.key, bytesOf(value), ...this.#epoch(times))
   }
 
   replace(entry: Entry, value: string | Uint8Array, times: Times = {}): Promise<Entry | 'conflict' | 'gone'> {
-    return this.#backend.replace(this.key, entry, bytesOf(value), ...this.#epoch(times))
+    return this.backend.replace(this.key, entry, bytesOf(value), ...this.#epoch(times))
   }
 
   touch(entry: Entry, times: Times = {}): Promise<'touched' | 'conflict' | 'gone'> {
-    return this.#backend.touch(this.key, entry, ...this.#epoch(times))
+    return this.backend.touch(this.key, entry, ...this.#epoch(times))
   }
 
   delete(): Promise<void> {
-    return this.#backend.delete(this.key)
+    return this.backend.delete(this.key)
   }
 
   /** A create that must succeed; resolves to an entry that can be written over. */
@@ -73,7 +79,7 @@ export class Slot {
     const entry = await this.found(now)
     assertBytes(entry.value, value)
     assert.notEqual(entry.version, undefined, 'a read must tell the version')
-    assert.equal(entry.deadline, this.#start + deadline, 'a read must tell the deadline')
+    assert.equal(entry.deadline, this.start + deadline, 'a read must tell the deadline')
   }
 
   async isAbsent(now = 0): Promise<void> {
@@ -88,12 +94,12 @@ export class Slot {
   ): Promise<Entry> {
     assert.ok(typeof outcome === 'object', `expected ${operation} to succeed, but it answered ${nameOf(outcome)}`)
     assertBytes(outcome.value, value)
-    if (outcome.deadline !== undefined) assert.equal(outcome.deadline, this.#start + deadline)
+    if (outcome.deadline !== undefined) assert.equal(outcome.deadline, this.start + deadline)
     return outcome.version === undefined ? this.found(now) : outcome
   }
 
   #epoch({ deadline = HOUR, now = 0 }: Times): [deadline: number, now: number] {
-    return [this.#start + deadline, this.#start + now]
+    return [this.start + deadline, this.start + now]
   }
 }
 

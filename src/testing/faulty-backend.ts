@@ -1,10 +1,11 @@
 import { setTimeout as sleep } from 'node:timers/promises'
-import type { Backend, Entry } from '../backend.js'
-import { type BackendCall, ForwardingBackend } from './forwarding-backend.js'
+import type { Backend, Entry, PlainBackend } from '../backend.js'
+import { type BackendCall, forwardTo } from './forwarding-backend.js'
 
 /**
  * What a network and a server can do to a call. The last two only happen to reads. What a backend itself must not do is not
- * among them: above all, send a write again by itself and pass on the second reply.
+ * among them: above all, send a write again by itself and pass on the second reply. Nor is what a plain layout can't stand:
+ * another key's entry, and a create that arrives again when the session has ended.
  */
 export const faultNames = [
   'fails before it is applied',
@@ -37,89 +38,108 @@ export interface FaultOptions {
 }
 
 /** A backend in which calls go wrong now and then, in all ways in which networks and servers fail. */
-export function faultyBackend(inner: Backend, options: FaultOptions): Backend {
-  return new FaultyBackend(inner, options)
-}
+export function faultyBackend<B extends Backend | PlainBackend>(inner: B, options: FaultOptions): B {
+  const { random, faults = faultNames, rate = 0.05, onFault = () => undefined, hang = forever } = options
+  const later =
+    options.later ??
+    ((run) =>
+      void sleep(random() * 20)
+        .then(run)
+        .catch(() => undefined))
+  const latest = new LatestEntries()
 
-class FaultyBackend extends ForwardingBackend {
-  readonly #options: Required<FaultOptions>
-  /** The latest entries of two keys, so that there is another one's to answer with. */
-  readonly #latest = new Map<string, Entry>()
-
-  constructor(inner: Backend, options: FaultOptions) {
-    super(inner)
-    this.#options = {
-      faults: faultNames,
-      rate: 0.05,
-      onFault: () => undefined,
-      hang: () => new Promise<never>(() => undefined),
-      later: (run) =>
-        void sleep(options.random() * 20)
-          .then(run)
-          .catch(() => undefined),
-      ...options,
-    }
-  }
-
-  protected async around<T>(call: BackendCall, run: () => Promise<T>): Promise<T> {
-    const fault = this.#draw(call)
-    if (fault === undefined) return this.#remember(call, await run())
-    this.#options.onFault(fault, call.operation)
-    switch (fault) {
-      case 'fails before it is applied':
-        throw new Error('connection refused')
-      case 'fails after it was applied':
-        await run()
-        throw new Error('connection reset')
-      case 'hangs':
-        return this.#options.hang()
-      case 'hangs after it was applied':
-        await run()
-        return this.#options.hang()
-      case 'hangs and is applied late':
-        this.#options.later(run)
-        return this.#options.hang()
-      case 'arrives twice': {
-        const outcome = await run()
-        await run().catch(() => undefined)
-        return outcome
-      }
-      case 'arrives twice, the second time late': {
-        const outcome = await run()
-        this.#options.later(run)
-        return outcome
-      }
-      case 'takes long':
-        return new Promise((resolve, reject) => this.#options.later(() => run().then(resolve, reject)))
-      case "is answered with another key's entry": {
-        const outcome = await run()
-        const other = [...this.#latest].find(([key]) => key !== call.key)?.[1]
-        return isEntry(outcome) && other ? { ...outcome, ...other } : outcome
-      }
-      case 'is answered with half of the bytes': {
-        const outcome = await run()
-        if (!isEntry(outcome)) return outcome
-        return { ...outcome, value: outcome.value.slice(0, Math.floor(outcome.value.length / 2)) }
-      }
-    }
-  }
-
-  #draw({ operation }: BackendCall): FaultName | undefined {
-    const { random, rate, faults } = this.#options
+  const draw = (operation: BackendCall['operation']): FaultName | undefined => {
     if (random() >= rate) return undefined
-    const possible = operation === 'read' ? faults : faults.filter((fault) => !fault.startsWith('is answered'))
+    const possible = faults.filter((fault) => isPossible(fault, operation, inner.layout === 'plain'))
     return possible[Math.floor(random() * possible.length)]
   }
 
-  #remember<T>({ key, operation }: BackendCall, outcome: T): T {
-    if (operation === 'read' && isEntry(outcome)) {
-      this.#latest.delete(key)
-      this.#latest.set(key, { ...outcome, value: new Uint8Array(outcome.value) })
-      const [oldest] = this.#latest.keys()
-      if (this.#latest.size > 2 && oldest !== undefined) this.#latest.delete(oldest)
+  return forwardTo(inner, async ({ operation, key }, run) => {
+    const fault = draw(operation)
+    if (fault !== undefined) {
+      onFault(fault, operation)
+      return failing(fault, run, { hang, later, other: async () => latest.otherThan(key) })
     }
+    const outcome = await run()
+    if (operation === 'read' && isEntry(outcome)) latest.keep(key, outcome)
     return outcome
+  })
+}
+
+function isPossible(fault: FaultName, operation: BackendCall['operation'], isPlain: boolean): boolean {
+  if (fault.startsWith('is answered') && operation !== 'read') return false
+  if (!isPlain) return true
+  // A plain record does not say whose it is, and no tombstone keeps a create that comes late from bringing back what has ended.
+  if (fault === 'arrives twice, the second time late') return operation !== 'create'
+  return fault !== "is answered with another key's entry"
+}
+
+/** What a fault needs of those around it. */
+export interface FaultScene {
+  readonly hang: () => Promise<never>
+  readonly later: (run: () => Promise<unknown>) => void
+  /** An entry of another key, if there is one. */
+  readonly other: () => Promise<Entry | undefined>
+}
+
+/** A call that goes wrong. */
+export async function failing<T>(fault: FaultName, run: () => Promise<T>, scene: FaultScene): Promise<T> {
+  switch (fault) {
+    case 'fails before it is applied':
+      throw new Error('connection refused')
+    case 'fails after it was applied':
+      await run()
+      throw new Error('connection reset')
+    case 'hangs':
+      return scene.hang()
+    case 'hangs after it was applied':
+      await run()
+      return scene.hang()
+    case 'hangs and is applied late':
+      scene.later(run)
+      return scene.hang()
+    case 'arrives twice': {
+      const outcome = await run()
+      await run().catch(() => undefined)
+      return outcome
+    }
+    case 'arrives twice, the second time late': {
+      const outcome = await run()
+      scene.later(run)
+      return outcome
+    }
+    case 'takes long':
+      return new Promise((resolve, reject) => scene.later(() => run().then(resolve, reject)))
+    case "is answered with another key's entry": {
+      const [outcome, other] = await Promise.all([run(), scene.other()])
+      return isEntry(outcome) && other ? { ...outcome, ...other } : outcome
+    }
+    case 'is answered with half of the bytes': {
+      const outcome = await run()
+      if (!isEntry(outcome)) return outcome
+      return { ...outcome, value: outcome.value.slice(0, Math.floor(outcome.value.length / 2)) }
+    }
   }
+}
+
+/** The latest of two keys, so that there is another one's to answer with. */
+class LatestEntries {
+  readonly #entries = new Map<string, Entry>()
+
+  keep(key: string, entry: Entry): void {
+    this.#entries.delete(key)
+    this.#entries.set(key, { ...entry, value: new Uint8Array(entry.value) })
+    const [oldest] = this.#entries.keys()
+    if (this.#entries.size > 2 && oldest !== undefined) this.#entries.delete(oldest)
+  }
+
+  otherThan(key: string): Entry | undefined {
+    return [...this.#entries].find(([candidate]) => candidate !== key)?.[1]
+  }
+}
+
+export function forever(): Promise<never> {
+  return new Promise(() => undefined)
 }
 
 function isEntry(outcome: unknown): outcome is Entry {

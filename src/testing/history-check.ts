@@ -1,10 +1,12 @@
-import type { Ending, Incarnation, Lineage, Load, Recorder, Violation } from './history-record.js'
+import type { Ending, Incarnation, Lineage, Load, Recorder, Termination, Violation } from './history-record.js'
 import { Running } from './history-running.js'
 import { checkRegisters } from './history-values.js'
 
 export interface CheckOptions {
   /** Whether the store may lose what it holds: an evicting one, or one that restarts empty. */
   readonly forgets: boolean
+  /** A log-out leaves nothing behind that leads from an old id to a new one, so that it ends the one that it holds. */
+  readonly isPlain: boolean
   /** Seconds that a session without a timeout lasts. */
   readonly browserSessionTimeout: number
 }
@@ -24,8 +26,13 @@ export function checkHistory(recorder: Recorder, options: CheckOptions): Violati
 
 function* checkIncarnation(incarnation: Incarnation, options: CheckOptions): Generator<Violation> {
   const { lineage, rotations, loads, stores } = incarnation
+  const reaches = (termination: Termination): boolean => !options.isPlain || termination.incarnation === incarnation
   const ends = [
-    { rule: 'a terminated session never comes back', what: 'was terminated', ending: earliest(lineage.terminations) },
+    {
+      rule: 'a terminated session never comes back',
+      what: 'was terminated',
+      ending: earliest(lineage.terminations.filter(reaches)),
+    },
     { rule: 'a rotated id leads nowhere', what: 'had moved to a new id', ending: earliest(rotations) },
   ] as const
   for (const { rule, what, ending } of ends) {

@@ -1,4 +1,5 @@
 import type { SessionsOptions } from '../config.js'
+import type { DialectFactory } from '../dialect.js'
 import type { FaultName } from './faulty-backend.js'
 import type { TestedSessions } from './history-world.js'
 
@@ -25,6 +26,8 @@ export interface HistoryOptions {
   interrupted?: boolean
   /** The store may lose sessions: it evicts, or restarts empty. Then missing ones are no violation. Default false. */
   forgets?: boolean
+  /** How sessions are written down, for backends of a plain layout. Default: the library's own way. */
+  dialect?: DialectFactory
   /** Another core to try than ours. */
   createSessions?: (options: SessionsOptions) => TestedSessions
 }

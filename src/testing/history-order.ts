@@ -4,6 +4,8 @@ import type { SeededRandom } from './history-random.js'
 
 /** One of the clients, as the calls that it causes know it. */
 export interface Lane {
+  /** Its number, for the story. */
+  readonly client: number
   /** Hears of the events of its own requests. */
   onEvent: (type: string) => void
 }
@@ -11,7 +13,7 @@ export interface Lane {
 /** Decides when the store gets to see a call. */
 export interface Order {
   /** Passes a call of the current lane on to the store, in its turn. */
-  readonly call: <T>(run: () => Promise<T>) => Promise<T>
+  readonly call: <T>(run: () => Promise<T>, what: string) => Promise<T>
   /** Runs a call that nobody waits for, in its turn. */
   readonly later: (run: () => Promise<unknown>) => void
   /** What becomes of a call that is never answered. */
@@ -27,6 +29,30 @@ export function currentLane(): Lane | undefined {
   return current.getStore()
 }
 
+/** Does something as that lane. */
+export function runLane<L extends Lane>(lane: L, run: (lane: L) => Promise<void>): Promise<void> {
+  return current.run(lane, () => run(lane))
+}
+
+/** Tells when every lane waits for its turn or has ended. */
+export class Standstill {
+  #moving = 0
+  #reached: () => void = () => undefined
+
+  /** One or more go on. */
+  go(count = 1): void {
+    this.#moving += count
+  }
+
+  stop(): void {
+    if (--this.#moving === 0) this.#reached()
+  }
+
+  async reached(): Promise<void> {
+    if (this.#moving > 0) await new Promise<void>((resolve) => (this.#reached = resolve))
+  }
+}
+
 /**
  * One call at a time, in an order drawn from the seed: the next is chosen when every lane waits for its turn. No timer
  * decides anything, so that the same seed gives the same history.
@@ -35,9 +61,8 @@ export class SeededOrder implements Order {
   readonly #random: SeededRandom
   readonly #timeout: () => Error
   readonly #waiting = new Map<Lane, () => Promise<unknown>>()
+  readonly #standstill = new Standstill()
   #late: (() => Promise<unknown>)[] = []
-  #moving = 0
-  #stand: () => void = () => undefined
 
   /** `timeout` makes the error with which a call that hangs is given up. */
   constructor(random: SeededRandom, timeout: () => Error) {
@@ -50,7 +75,7 @@ export class SeededOrder implements Order {
     if (!lane) return run()
     return new Promise((resolve, reject) => {
       this.#waiting.set(lane, () => run().then(resolve, reject))
-      this.#stop()
+      this.#standstill.stop()
     })
   }
 
@@ -63,18 +88,18 @@ export class SeededOrder implements Order {
   }
 
   async play<L extends Lane>(lanes: readonly L[], run: (lane: L) => Promise<void>): Promise<void> {
-    this.#moving = lanes.length
-    const ended = lanes.map((lane) => current.run(lane, () => run(lane).finally(() => this.#stop())))
+    this.#standstill.go(lanes.length)
+    const ended = lanes.map((lane) => runLane(lane, run).finally(() => this.#standstill.stop()))
     // What fails ends the whole run; a rejection that nobody has come to await yet is no crash.
     for (const end of ended) end.catch(() => undefined)
     for (;;) {
-      if (this.#moving > 0) await new Promise<void>((resolve) => (this.#stand = resolve))
+      await this.#standstill.reached()
       const choice = this.#random.below(this.#waiting.size + this.#late.length)
       const next = [...this.#waiting.entries()][choice]
       if (next) {
         const [lane, serve] = next
         this.#waiting.delete(lane)
-        this.#moving++
+        this.#standstill.go()
         await serve()
       } else if (this.#late.length > 0) {
         await this.#runLate(choice - this.#waiting.size)
@@ -87,10 +112,6 @@ export class SeededOrder implements Order {
     const [run] = this.#late.splice(index, 1)
     // If somebody waits for it after all, that lane moves on at once.
     await run?.().catch(() => undefined)
-  }
-
-  #stop(): void {
-    if (--this.#moving === 0) this.#stand()
   }
 }
 
@@ -120,7 +141,7 @@ export class RealOrder implements Order {
   }
 
   async play<L extends Lane>(lanes: readonly L[], run: (lane: L) => Promise<void>): Promise<void> {
-    const ended = lanes.map((lane) => current.run(lane, () => run(lane)))
+    const ended = lanes.map((lane) => runLane(lane, run))
     await Promise.allSettled(ended)
     await Promise.all(this.#late)
     await Promise.all(ended)

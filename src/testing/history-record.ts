@@ -54,14 +54,20 @@ export interface Register {
   readonly reads: Read[]
 }
 
-/** A log-out. Its span's end is Infinity if it may or may not have ended the session. */
+/** A log-out or a rotation. Its span's end is Infinity if it may or may not have ended the session. */
 export interface Ending extends Span {
   readonly step: Step
+}
+
+export interface Termination extends Ending {
+  /** Under which id the session was known to the request that logged out. */
+  readonly incarnation: Incarnation
 }
 
 /** A session under one id. */
 export interface Incarnation {
   readonly lineage: Lineage
+  readonly publicId: string
   /** The rotations away from this id. */
   readonly rotations: Ending[]
   /** Everything that was stored under this id and acknowledged. */
@@ -76,11 +82,10 @@ export interface Load {
   readonly found: 'live' | 'none'
 }
 
-/** A session with all the ids that it has had: what keeps its public id. */
+/** A session with all the ids that it has had. */
 export interface Lineage {
-  readonly publicId: string
   readonly registers: Map<string, Register>
-  readonly terminations: Ending[]
+  readonly terminations: Termination[]
   /** Every step that may have moved its deadline. */
   readonly uses: Step[]
   /** Those of them that have stored something, and were told so. */
@@ -174,7 +179,6 @@ export class Recorder {
     const known = this.lineages.get(publicId)
     if (known) return known
     const lineage: Lineage = {
-      publicId,
       registers: new Map(),
       terminations: [],
       uses: [],
@@ -186,8 +190,8 @@ export class Recorder {
     return lineage
   }
 
-  incarnation(lineage: Lineage): Incarnation {
-    const incarnation: Incarnation = { lineage, rotations: [], stores: [], loads: [] }
+  incarnation(lineage: Lineage, publicId: string): Incarnation {
+    const incarnation: Incarnation = { lineage, publicId, rotations: [], stores: [], loads: [] }
     this.incarnations.push(incarnation)
     return incarnation
   }

@@ -31,15 +31,9 @@ const TOMBSTONE_MS = 300_000
 type Outcome = 'done' | 'gone' | 'failed'
 
 /** Plays one request, as an adapter and a handler do, and records it. */
-export async function playRequest(
-  world: World,
-  lane: Lane,
-  client: number,
-  visitor: Visitor,
-  plan: Plan,
-): Promise<void> {
+export async function playRequest(world: World, lane: Lane, visitor: Visitor, plan: Plan): Promise<void> {
   const cookie = await chooseCookie(world, visitor, plan)
-  const run = new RequestRun(world, lane, client, visitor, plan, cookie)
+  const run = new RequestRun(world, lane, visitor, plan, cookie)
   await run.play()
 }
 
@@ -59,18 +53,18 @@ class RequestRun {
   /** The session that this request holds, while it does. */
   #incarnation: Incarnation | undefined
   /** What a log-out would end: also a session that this request has lost. */
-  #ended: { readonly lineage: Lineage; readonly wasLive: boolean } | undefined
+  #ended: { readonly incarnation: Incarnation; readonly wasLive: boolean } | undefined
   #rotation = false
   #hasIssued = false
   #hasTerminated = false
 
-  constructor(world: World, lane: Lane, client: number, visitor: Visitor, plan: Plan, cookie: KnownCookie | undefined) {
+  constructor(world: World, lane: Lane, visitor: Visitor, plan: Plan, cookie: KnownCookie | undefined) {
     this.#world = world
     this.#visitor = visitor
     this.#plan = plan
     this.#server = world.servers[plan.server] as TestedServer
     this.#cookie = cookie
-    this.#facts = { number: ++world.requests, client, server: plan.server, cookie: cookie?.number }
+    this.#facts = { number: ++world.requests, client: lane.client, server: plan.server, cookie: cookie?.number }
     this.#startClock = world.now()
     lane.onEvent = (type) => this.#events.push(type)
   }
@@ -100,13 +94,13 @@ class RequestRun {
     })
     if (!session || outcome === 'failed') return this.#end(step, 'unavailable')
     if (this.#events.includes('corrupt')) {
-      this.#ended = this.#cookie?.incarnation && { lineage: this.#cookie.incarnation.lineage, wasLive: false }
+      this.#ended = this.#cookie?.incarnation && { incarnation: this.#cookie.incarnation, wasLive: false }
       this.#end(step, 'finds it damaged')
       return session
     }
     const expected = this.#cookie?.incarnation
     if (!session.started) {
-      this.#ended = expected && { lineage: expected.lineage, wasLive: false }
+      this.#ended = expected && { incarnation: expected, wasLive: false }
       this.#end(step, 'finds none')
       expected?.loads.push({ step, found: 'none' })
       return session
@@ -116,7 +110,7 @@ class RequestRun {
       this.#broken('no session of another visitor', 'A request without a cookie got a session', step)
     if (expected === undefined)
       this.#broken('unknown ids are not adopted', 'There is a session under an id that nobody has issued', step)
-    if (expected.lineage.publicId !== session.publicId) {
+    if (expected.publicId !== session.publicId) {
       this.#broken('no session of another visitor', 'A cookie led to the session of another one', step)
     }
     expected.loads.push({ step, found: 'live' })
@@ -235,9 +229,14 @@ class RequestRun {
     const outcome = await this.#attempt(step, () => session.terminate())
     this.#end(step, outcome === 'done' ? 'ended' : outcome)
     if (this.#ended) {
-      const { lineage, wasLive } = this.#ended
+      const { incarnation, wasLive } = this.#ended
       const isCertain = outcome === 'done' && wasLive && this.#world.now() - this.#startClock < TOMBSTONE_MS
-      lineage.terminations.push({ start: step.start, end: isCertain ? step.end : Infinity, step })
+      incarnation.lineage.terminations.push({
+        start: step.start,
+        end: isCertain ? step.end : Infinity,
+        step,
+        incarnation,
+      })
     }
     if (outcome === 'done') {
       this.#incarnation = this.#ended = undefined
@@ -272,7 +271,7 @@ class RequestRun {
     if (line === undefined && this.#hasIssued && outcome === 'done')
       this.#broken(rule, 'A new id was not sent to the browser', step)
     if (line === undefined) return
-    if (this.#plan.isSlow) await this.#world.order.call(nextTurn)
+    if (this.#plan.isSlow) await this.#world.order.call(nextTurn, 'response')
     if (isCleared) this.#visitor.newest = undefined
     else
       this.#visitor.newest = rememberCookie(this.#world, this.#visitor, line.split(';', 1)[0] ?? '', this.#incarnation)
@@ -311,7 +310,7 @@ class RequestRun {
     if (!held) {
       if (outcome !== 'done' || !setsValues) return undefined
       this.#rotation = false
-      this.#issue(step, this.#world.recorder.lineage(session.publicId, this.#world.timeout))
+      this.#issue(step, this.#world.recorder.lineage(session.publicId, this.#world.timeout), session.publicId)
       return this.#incarnation?.lineage
     }
     const { lineage } = held
@@ -325,7 +324,7 @@ class RequestRun {
       if (rotates) {
         held.rotations.push({ start: step.start, end: step.end, step })
         this.#rotation = false
-        this.#issue(step, lineage)
+        this.#issue(step, lineage, this.#world.isPlain ? session.publicId : held.publicId)
       }
     } else {
       if (rotates) held.rotations.push({ start: step.start, end: Infinity, step })
@@ -334,17 +333,16 @@ class RequestRun {
     return lineage
   }
 
-  #issue(step: Step, lineage: Lineage): void {
+  #issue(step: Step, lineage: Lineage, publicId: string): void {
     this.#hasIssued = true
     lineage.uses.push(step)
     lineage.stores.push(step)
-    const incarnation = this.#world.recorder.incarnation(lineage)
-    this.#hold(incarnation)
+    this.#hold(this.#world.recorder.incarnation(lineage, publicId))
   }
 
   #hold(incarnation: Incarnation): void {
     this.#incarnation = incarnation
-    this.#ended = { lineage: incarnation.lineage, wasLive: true }
+    this.#ended = { incarnation, wasLive: true }
   }
 
   #lose(): void {

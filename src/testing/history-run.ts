@@ -1,209 +1,67 @@
-import type { Backend } from '../backend.js'
-import { memory } from '../backends/memory.js'
-import type { SessionsOptions } from '../config.js'
-import { SessionError } from '../errors.js'
-import { createSessions } from '../sessions.js'
-import { faultyBackend } from './faulty-backend.js'
-import { checkHistory } from './history-check.js'
 import { HISTORY_DEFAULTS, type HistoryOptions, type HistoryReport } from './history-options.js'
-import { currentLane, type Order, RealOrder, SeededOrder } from './history-order.js'
+import type { Lane } from './history-order.js'
 import { drawPlan } from './history-plan.js'
-import { SeededRandom } from './history-random.js'
-import { BrokenRule, Recorder, type Violation } from './history-record.js'
+import type { SeededRandom } from './history-random.js'
+import { BrokenRule, type Violation } from './history-record.js'
 import { playRequest } from './history-request.js'
-import { Clock, OrderedBackend } from './history-store.js'
-import type { TestedServer, TestedSessions, Visitor, World } from './history-world.js'
-
-type Chosen = HistoryOptions & { readonly seed: number }
-type Open = (() => Backend) | Backend
+import { type Open, Stage } from './history-stage.js'
+import type { Visitor } from './history-world.js'
 
 /** One browser's tabs. */
 const CLIENTS_OF_A_VISITOR = 4
 /** After that many all clients rest. */
 const OPERATIONS_OF_A_SPELL = 250
-/** Seconds. Short enough to run out while clients rest. */
-const TIMEOUT = 900
-const BROWSER_SESSION_TIMEOUT = 86_400
-/** Milliseconds. Where calls hang in real time a visitor waits this long for each, so it is short there. */
-const SHORT_BACKEND_TIMEOUT = 100
-const LONG_BACKEND_TIMEOUT = 10_000
-const SECRET = 'of all servers of a history, and of no others'
 
 /** Plays one history and checks it. */
-export async function tellHistory(open: Open, options: Chosen): Promise<HistoryReport | Violation> {
-  const history = new History(open, { ...HISTORY_DEFAULTS, ...options })
+export async function tellHistory(
+  open: Open,
+  options: HistoryOptions & { readonly seed: number },
+): Promise<HistoryReport | Violation> {
+  const chosen = { ...HISTORY_DEFAULTS, ...options }
+  const stage = new Stage(open, chosen)
   try {
-    await history.play()
+    await playAtRandom(stage, chosen)
   } catch (error) {
     if (error instanceof BrokenRule) return error.violation
     throw error
   } finally {
-    await history.close()
+    await stage.close()
   }
-  return history.violation() ?? history.report()
+  return stage.violation() ?? stage.report()
 }
 
-class History {
-  readonly #open: Open
-  readonly #options: Chosen & typeof HISTORY_DEFAULTS
-  readonly #random: SeededRandom
-  readonly #order: Order
-  readonly #clock: Clock
-  readonly #recorder: Recorder
-  readonly #world: World
-  readonly #opened: Backend[] = []
-  readonly #faults = new Map<string, number>()
-  #isFaulty: boolean
-  #isBroken = false
+interface Client extends Lane {
+  readonly visitor: Visitor
+  readonly random: SeededRandom
+  requests: number
+}
 
-  constructor(open: Open, options: Chosen & typeof HISTORY_DEFAULTS) {
-    this.#open = open
-    this.#options = options
-    this.#isFaulty = options.faults.length > 0
-    const random = (this.#random = new SeededRandom(options.seed))
-    const isSeeded = options.order === 'seeded'
-    this.#order = isSeeded ? new SeededOrder(random.fork(1), timedOut) : new RealOrder(random.fork(1))
-    const clock = (this.#clock = new Clock(random.fork(2)))
-    this.#recorder = new Recorder(() => clock.now() - clock.start)
-    // Its cookies are sealed with the same secret, and no other server knows their ids.
-    const elsewhere = this.#createSessions(memory(), { autoSave: true })
-    this.#world = {
-      recorder: this.#recorder,
-      order: this.#order,
-      servers: Array.from({ length: options.servers }, (_, server) => this.#startServer(server)),
-      cookies: new Map(),
-      unknownCookie: () => cookieFrom(elsewhere),
-      now: () => clock.now(),
-      timeout: TIMEOUT,
-      mayFail: this.#mayFail,
-      outcomes: new Map(),
-      requests: 0,
-    }
-  }
-
-  get #mayFail(): boolean {
-    return this.#options.interrupted === true || this.#options.faults.length > 0
-  }
-
-  #startServer(server: number): TestedServer {
-    const autoSave = server % 2 === 0
-    const backend = new OrderedBackend(this.#connect(), this.#order, this.#clock)
-    // Where every use is a write, touches get in the way of everything else.
-    const touches = server % 3 === 0 ? {} : { touchInterval: 0 }
-    return { autoSave, sessions: this.#createSessions(backend, { ...touches, autoSave }) }
-  }
-
-  #createSessions(backend: Backend, options: Partial<SessionsOptions>): TestedSessions {
-    const { createSessions: create = createSessions, order } = this.#options
-    const isShort = this.#mayFail && order === 'real'
-    return create({
-      secret: SECRET,
-      backend,
-      timeout: TIMEOUT,
-      browserSessionTimeout: BROWSER_SESSION_TIMEOUT,
-      backendTimeout: isShort ? SHORT_BACKEND_TIMEOUT : LONG_BACKEND_TIMEOUT,
-      clock: () => this.#clock.now(),
-      onEvent: ({ type }) => currentLane()?.onEvent(type),
-      ...options,
-    })
-  }
-
-  #connect(): Backend {
-    const { faults, faultRate, order } = this.#options
-    const open = this.#open
-    const backend = typeof open === 'function' ? open() : open
-    this.#opened.push(backend)
-    if (faults.length === 0) return backend
-    const random = this.#random.fork(2 + this.#opened.length)
-    return faultyBackend(backend, {
-      // A seeded order lets any call wait as it is.
-      faults: order === 'real' ? faults : faults.filter((fault) => fault !== 'takes long'),
-      random: () => (this.#isFaulty ? random.fraction() : 1),
-      ...(faultRate !== undefined && { rate: faultRate }),
-      hang: () => this.#order.hang(),
-      later: (run) => this.#order.later(run),
-      onFault: (fault, operation) => {
-        const name = `${operation} ${fault}`
-        this.#faults.set(name, (this.#faults.get(name) ?? 0) + 1)
-      },
-    })
-  }
-
-  async play(): Promise<void> {
-    const { operations, clients, servers } = this.#options
-    const visitors = Array.from({ length: Math.ceil(clients / CLIENTS_OF_A_VISITOR) }, newVisitor)
-    const lanes = Array.from({ length: clients }, (_, client) => ({
-      client,
-      random: this.#random.fork(1000 + client),
-      requests: 0,
-      visitor: visitors[Math.floor(client / CLIENTS_OF_A_VISITOR)] as Visitor,
-      onEvent: () => undefined,
-    }))
-    for (let spell = 1; this.#recorder.operations < operations; spell++) {
-      const limit = Math.min(operations, spell * OPERATIONS_OF_A_SPELL)
-      await this.#order.play(lanes, async (lane) => {
-        while (this.#recorder.operations < limit && !this.#isBroken) {
-          const plan = drawPlan(lane.random.fork(lane.requests++), servers)
-          await playRequest(this.#world, lane, lane.client, lane.visitor, plan).catch((error: unknown) => {
-            this.#isBroken = true
-            throw error
-          })
-        }
-      })
-      this.#clock.rest()
-    }
-    this.#isFaulty = false
-    await this.#lookBack(visitors)
-  }
-
-  /** When all is over, every cookie that there ever was is tried once more. */
-  async #lookBack(visitors: readonly Visitor[]): Promise<void> {
-    const lane = { onEvent: () => undefined }
-    await this.#order.play([lane], async () => {
-      for (const visitor of visitors) {
-        for (const cookie of visitor.all) {
-          const plan = { server: 0, cookie: 'newest', steps: [], isSlow: false, random: new SeededRandom(0) } as const
-          await playRequest(this.#world, lane, -1, { newest: cookie, all: [] }, plan)
-        }
+async function playAtRandom(stage: Stage, { operations, clients, servers }: typeof HISTORY_DEFAULTS): Promise<void> {
+  const { recorder, random, order, clock } = stage
+  const visitors = Array.from({ length: Math.ceil(clients / CLIENTS_OF_A_VISITOR) }, (): Visitor => ({
+    newest: undefined,
+    all: [],
+  }))
+  const lanes = Array.from({ length: clients }, (_, client): Client => ({
+    client,
+    random: random.fork(1000 + client),
+    requests: 0,
+    visitor: visitors[Math.floor(client / CLIENTS_OF_A_VISITOR)] as Visitor,
+    onEvent: () => undefined,
+  }))
+  const failed = new AbortController()
+  for (let spell = 1; recorder.operations < operations; spell++) {
+    const limit = Math.min(operations, spell * OPERATIONS_OF_A_SPELL)
+    await order.play(lanes, async (lane) => {
+      while (recorder.operations < limit && !failed.signal.aborted) {
+        const plan = drawPlan(lane.random.fork(lane.requests++), servers)
+        await playRequest(stage.world, lane, lane.visitor, plan).catch((error: unknown) => {
+          failed.abort()
+          throw error
+        })
       }
     })
+    clock.rest()
   }
-
-  violation(): Violation | undefined {
-    const { forgets = false } = this.#options
-    return checkHistory(this.#recorder, { forgets, browserSessionTimeout: BROWSER_SESSION_TIMEOUT })
-  }
-
-  report(): HistoryReport {
-    return {
-      seed: this.#options.seed,
-      operations: this.#recorder.operations,
-      requests: this.#world.requests,
-      sessions: this.#recorder.lineages.size,
-      ids: this.#recorder.incarnations.length,
-      outcomes: this.#world.outcomes,
-      faults: this.#faults,
-      digest: this.#recorder.digest(),
-    }
-  }
-
-  async close(): Promise<void> {
-    if (typeof this.#open === 'function') for (const backend of this.#opened) await backend.close?.()
-  }
-}
-
-function newVisitor(): Visitor {
-  return { newest: undefined, all: [] }
-}
-
-async function cookieFrom(sessions: TestedSessions): Promise<string> {
-  const visit = sessions.open(undefined)
-  const session = await visit.session()
-  session.set('a', 'elsewhere')
-  const { append } = await sessions.commit(visit, () => undefined)
-  return append.find(([name]) => name === 'set-cookie')?.[1].split(';', 1)[0] ?? ''
-}
-
-function timedOut(): Error {
-  return new SessionError('ERR_BACKEND', 'The backend did not finish in time')
+  await stage.lookBack(visitors)
 }

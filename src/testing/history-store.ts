@@ -1,5 +1,5 @@
-import type { Backend } from '../backend.js'
-import { type BackendCall, ForwardingBackend } from './forwarding-backend.js'
+import type { Backend, PlainBackend } from '../backend.js'
+import { forwardTo } from './forwarding-backend.js'
 import type { Order } from './history-order.js'
 import type { SeededRandom } from './history-random.js'
 
@@ -32,20 +32,20 @@ export class Clock {
 }
 
 /** A server's way to the store: calls get through in their order, and time passes meanwhile. */
-export class OrderedBackend extends ForwardingBackend {
-  readonly #order: Order
-  readonly #clock: Clock
-
-  constructor(inner: Backend, order: Order, clock: Clock) {
-    super(inner)
-    this.#order = order
-    this.#clock = clock
-  }
-
-  protected around<T>(_: BackendCall, run: () => Promise<T>): Promise<T> {
-    return this.#order.call(() => {
-      this.#clock.pass()
+export function inOrder<B extends Backend | PlainBackend>(inner: B, order: Order, clock: Clock): B {
+  return forwardTo(inner, ({ operation }, run) =>
+    order.call(() => {
+      clock.pass()
       return run()
-    })
-  }
+    }, operation),
+  )
+}
+
+/** Keeps nothing: what is stored there nobody finds. */
+export const nowhere: PlainBackend = {
+  layout: 'plain',
+  read: async () => undefined,
+  create: async (_, value) => ({ value, version: 0 }),
+  replace: async () => 'gone',
+  delete: async () => 'gone',
 }

@@ -51,6 +51,8 @@ export interface World {
   readonly recorder: Recorder
   readonly order: Order
   readonly servers: readonly TestedServer[]
+  /** Whether a session has another public id under each of its ids, and a log-out reaches only the one that it holds. */
+  readonly isPlain: boolean
   readonly cookies: Map<string, KnownCookie>
   readonly unknownCookie: () => Promise<string>
   readonly now: () => number

@@ -1,8 +1,9 @@
 import { randomInt } from 'node:crypto'
-import type { Backend } from '../backend.js'
+import type { Backend, PlainBackend } from '../backend.js'
 import { HISTORY_DEFAULTS, type HistoryOptions, type HistoryReport } from './history-options.js'
 import { type HistoryRule, historyRules, storyOf, type Violation } from './history-record.js'
 import { tellHistory } from './history-run.js'
+import type { Open } from './history-stage.js'
 
 /** Thrown for a history that breaks a rule. The message tells the shortest story found, and how to see it again. */
 export class HistoryViolation extends Error {
@@ -14,7 +15,7 @@ export class HistoryViolation extends Error {
   readonly options: HistoryOptions
 
   constructor({ rule, message, steps }: Violation, options: HistoryOptions) {
-    const { createSessions: _, ...told } = options
+    const { createSessions: _, dialect: __, ...told } = options
     const story = storyOf(steps)
     super(
       `${rule} (${historyRules[rule]})\n${message}:\n${story}\nTo see it again: runHistory(open, ${JSON.stringify(told)})`,
@@ -43,7 +44,7 @@ export class HistoryViolation extends Error {
  * @throws {@link HistoryViolation}
  */
 export async function runHistory(
-  open: (() => Backend) | Backend,
+  open: (() => Backend | PlainBackend) | Backend | PlainBackend,
   options: HistoryOptions = {},
 ): Promise<HistoryReport> {
   const chosen = { ...options, seed: options.seed ?? randomInt(2 ** 31) }
@@ -57,7 +58,7 @@ export async function runHistory(
  * the found one again finds nothing smaller.
  */
 async function shortestStory(
-  open: (() => Backend) | Backend,
+  open: Open,
   options: HistoryOptions & { seed: number },
   violation: Violation,
 ): Promise<HistoryViolation> {

@@ -1,6 +1,6 @@
 export { type BackendLaw, backendLaws, type BackendLawsOptions } from './backend-laws.js'
 export { type OtherLibrary, plainLaws } from './plain-laws.js'
-export { type HttpCase, httpScenario } from './http-scenario.js'
+export { type HttpCapabilities, type HttpCase, httpScenario, type HttpScenarioOptions } from './http-scenario.js'
 export { sweepLaws } from './sweep-laws.js'
 export type { ScenarioAnswer, ScenarioHandler, ScenarioRequest, ScenarioServer, Serve } from './http-scenario.js'
 export { faultNames, faultyBackend, type FaultName, type FaultOptions } from './faulty-backend.js'

@@ -3,7 +3,7 @@ import { Buffer } from 'node:buffer'
 import { randomBytes } from 'node:crypto'
 import type { Entry, PlainBackend } from '../backend.js'
 import type { BackendLaw } from './backend-laws.js'
-import { assertBytes, bytesOf, HOUR, nameOf, textOf } from './backend-slot.js'
+import { assertBytes, bytesOf, HOUR, nameOf, RIVALS, textOf } from './backend-slot.js'
 
 /** The library that shares the store, which stores and reads as it likes. */
 export interface OtherLibrary {
@@ -39,7 +39,7 @@ export function plainLaws(open: () => Promise<PlainBackend> | PlainBackend, othe
 }
 
 const NOW = Date.now()
-const RIVALS = 32
+const LONGEST_VALUE = 1024 * 1024
 
 const laws: Readonly<Record<string, (slot: PlainSlot) => Promise<void>>> = {
   'the layout is plain': async ({ backend }) => assert.equal(backend.layout, 'plain'),
@@ -156,6 +156,31 @@ const laws: Readonly<Record<string, (slot: PlainSlot) => Promise<void>>> = {
       entry = await slot.change(entry, value)
       await slot.holds(value)
     }
+  },
+  [`a value as long as the backend allows, up to ${LONGEST_VALUE} bytes, comes back as it was`]: async (slot) => {
+    const value = Buffer.alloc(Math.min(slot.backend.maxBytes ?? Infinity, LONGEST_VALUE), randomBytes(65_536))
+    const entry = await slot.begin(value)
+    await slot.holds(value)
+    await slot.change(entry, value.toReversed())
+    await slot.holds(value.toReversed())
+  },
+  'a backend that can list its keys lists each that stays, and comes to an end': async ({ backend, other }) => {
+    if (backend.list === undefined) return
+    const slots = Array.from({ length: 50 }, () => new PlainSlot(backend, other))
+    for (const one of slots) await one.begin('listed')
+    const listed = new Set<string>()
+    let cursor: string | undefined
+    for (let pages = 0; pages === 0 || cursor !== undefined; pages++) {
+      assert.ok(pages < 100_000, 'the pages do not end')
+      const page = await backend.list(cursor)
+      for (const key of page.keys) listed.add(key)
+      cursor = page.cursor
+    }
+    assert.deepEqual(
+      slots.filter(({ key }) => !listed.has(key)).map(({ key }) => key),
+      [],
+      'some keys are not listed',
+    )
   },
   'what happens to a buffer afterwards changes neither what is stored nor its version': async (slot) => {
     const [first, second] = [Buffer.from('first'), Buffer.from('second')]

@@ -1,5 +1,5 @@
 import { beforeAll, describe, expect, test } from 'vitest'
-import type { Backend, Entry } from '../../src/backend.js'
+import type { Backend, Entry, Sweepable } from '../../src/backend.js'
 import { memory } from '../../src/backends/memory.js'
 import { backendLaws } from '../../src/testing/backend-laws.js'
 import { lawsOf } from '../helpers/laws.js'
@@ -282,6 +282,47 @@ function flaws(): Record<string, (real: Backend) => Partial<Backend>> {
         return entry
       },
     }),
+    'is of another layout': () => ({ layout: 'plain' }) as unknown as Partial<Backend>,
+    'takes a byte less than it says': (real) => ({
+      ...withValue(real, (value) => value.subarray(0, 4_999)),
+      maxBytes: 5_000,
+    }),
+    'sweeps nothing': (): Partial<Backend & Sweepable> => ({
+      sweep: async () => ({ deleted: 0, done: true }),
+      countExpired: async () => 0,
+    }),
+    'drops the oldest of more than a hundred': (real) => {
+      const created: string[] = []
+      return {
+        create: async (key, ...rest) => {
+          if (created.push(key) > 100) await real.delete(created.shift() ?? '')
+          return real.create(key, ...rest)
+        },
+      }
+    },
+    'lets one touch at a time through': (real) => {
+      let touching = false
+      return {
+        touch: async (...args) => {
+          if (touching) return 'conflict'
+          touching = true
+          await new Promise(setImmediate)
+          touching = false
+          return real.touch(...args)
+        },
+      }
+    },
+    'keeps dates without their time zone': (real) => ({
+      ...withDeadline(real, (deadline) => deadline - new Date(deadline).getTimezoneOffset() * 60_000),
+      read: async (key, at) => {
+        const entry = await real.read(key, at)
+        if (entry?.deadline === undefined) return entry
+        const deadline = entry.deadline + new Date(entry.deadline).getTimezoneOffset() * 60_000
+        return deadline > at ? { ...entry, deadline } : undefined
+      },
+    }),
+    'takes keys of digits for numbers': (real) =>
+      withKey(real, (key) => (/^\d+$/.test(key) ? String(Number(key)) : key)),
     'folds the case of keys': (real) => withKey(real, (key) => key.toLowerCase()),
     'drops marks from keys': (real) => withKey(real, (key) => key.replaceAll(/[-_]/g, '')),
   }

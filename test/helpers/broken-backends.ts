@@ -1,5 +1,5 @@
 import { setImmediate as nextTurn } from 'node:timers/promises'
-import type { Backend, Entry } from '../../src/index.js'
+import type { Backend, Entry, Sweepable } from '../../src/index.js'
 
 /*
  * Backends that are wrong, each in one way in which a real one has been. What they have in common is right: RightBackend
@@ -218,6 +218,91 @@ class TextColumn extends RightBackend {
   }
 }
 
+/** Dates without a zone, which each server takes for its own. */
+class LocalDates extends RightBackend {
+  readonly #dates = new Map<string, number[]>()
+
+  protected override live(key: string, now: number): Kept | undefined {
+    const kept = this.kept.get(key)
+    const [year = 0, month = 0, ...rest] = this.#dates.get(key) ?? []
+    return kept && new Date(year, month, ...rest).getTime() > now ? kept : undefined
+  }
+
+  protected override put(key: string, value: Uint8Array, deadline: number): Entry {
+    const date = new Date(deadline)
+    const time = [date.getHours(), date.getMinutes(), date.getSeconds(), date.getMilliseconds()]
+    this.#dates.set(key, [date.getFullYear(), date.getMonth(), date.getDate(), ...time])
+    return super.put(key, value, deadline)
+  }
+}
+
+/** As caches do that are made for other things. */
+class DropsTheOldest extends RightBackend {
+  protected override put(key: string, value: Uint8Array, deadline: number): Entry {
+    const [oldest] = this.kept.keys()
+    if (this.kept.size >= 100 && oldest !== undefined) this.kept.delete(oldest)
+    return super.put(key, value, deadline)
+  }
+}
+
+class SweepsTheLiving extends RightBackend implements Sweepable {
+  async sweep(): Promise<{ deleted: number; done: boolean }> {
+    const deleted = this.kept.size
+    this.kept.clear()
+    return { deleted, done: true }
+  }
+
+  async countExpired(): Promise<number> {
+    return 0
+  }
+}
+
+class SweepsNothing extends RightBackend implements Sweepable {
+  async sweep(): Promise<{ deleted: number; done: boolean }> {
+    return { deleted: 0, done: true }
+  }
+
+  async countExpired(): Promise<number> {
+    return 0
+  }
+}
+
+/** It says that it takes more than its column does, which cuts off the rest. */
+class PromisesTooMuch extends RightBackend {
+  readonly maxBytes = 65_536
+
+  protected override put(key: string, value: Uint8Array, deadline: number): Entry {
+    return super.put(key, value.subarray(0, 65_535), deadline)
+  }
+}
+
+class NumericKeys extends RightBackend {
+  protected override live(key: string, now: number): Kept | undefined {
+    return super.live(this.#stored(key), now)
+  }
+
+  protected override put(key: string, value: Uint8Array, deadline: number): Entry {
+    return super.put(this.#stored(key), value, deadline)
+  }
+
+  #stored(key: string): string {
+    return /^\d+$/.test(key) ? String(Number(key)) : key
+  }
+}
+
+/** Of two touches at once one is refused, as by a compare-and-set of the deadline too. */
+class TouchesInTurn extends RightBackend {
+  readonly #touching = new Set<string>()
+
+  override async touch(key: string, entry: Entry, deadline: number, now: number): Promise<Touched> {
+    if (this.#touching.has(key)) return 'conflict'
+    this.#touching.add(key)
+    await nextTurn()
+    this.#touching.delete(key)
+    return super.touch(key, entry, deadline, now)
+  }
+}
+
 class CaseInsensitiveKeys extends RightBackend {
   protected override live(key: string, now: number): Kept | undefined {
     return super.live(key.toLowerCase(), now)
@@ -323,6 +408,13 @@ export const brokenBackends = {
   'buffers shared with the caller': () => new SharedBuffers(),
   'values in a text column': () => new TextColumn(),
   'keys regardless of case': () => new CaseInsensitiveKeys(),
+  'keys of digits taken for numbers': () => new NumericKeys(),
+  'dates in the time zone of each server': () => new LocalDates(),
+  'the oldest of a hundred entries dropped, without saying so': () => new DropsTheOldest(),
+  'a sweep that removes the living': () => new SweepsTheLiving(),
+  'a sweep that removes nothing': () => new SweepsNothing(),
+  'a limit that is a byte too high': () => new PromisesTooMuch(),
+  'touches that get in the way of each other': () => new TouchesInTurn(),
   'acknowledged before it is stored': () => new WritesBehind(),
   'acknowledged writes lost in a failover': () => new LosesAcknowledgedWrites(),
   'reads from a copy that lags behind': () => new LaggingReplica(),

@@ -1,35 +1,12 @@
+import { setImmediate as nextTurn } from 'node:timers/promises'
 import type { Backend, Entry } from '../../src/index.js'
+import { failing, type FaultName, faultNames, forever } from '../../src/testing/faulty-backend.js'
 import { type Operation, wrapBackend } from './contract-backends.js'
 
-/** What goes wrong with a call. `other` is the entry of another key. */
-export type Fault = <T>(run: () => Promise<T>, other: () => Promise<Entry | undefined>) => Promise<T>
+export { type FaultName, faultNames }
 
-/** All that a network and a server can do to a call. */
-export const faults = {
-  'fails before it is applied': async () => {
-    throw new Error('connection refused')
-  },
-  'fails after it was applied': async (run) => {
-    await run()
-    throw new Error('connection reset')
-  },
-  hangs: () => new Promise(() => {}),
-  'hangs after it was applied': async (run) => {
-    await run()
-    return new Promise(() => {})
-  },
-  "is answered with another key's entry": async (run, other) => {
-    const [outcome, entry] = await Promise.all([run(), other()])
-    return isEntry(outcome) ? { ...outcome, ...entry } : outcome
-  },
-  'is answered with half of the bytes': async (run) => {
-    const outcome = await run()
-    return isEntry(outcome) ? { ...outcome, value: outcome.value.subarray(0, outcome.value.length / 2) } : outcome
-  },
-} satisfies Record<string, Fault>
-
-export type FaultName = keyof typeof faults
-export const faultNames = Object.keys(faults) as FaultName[]
+/** What goes wrong with a call. */
+type Fault = <T>(run: () => Promise<T>, other: () => Promise<Entry | undefined>) => Promise<T>
 
 export interface FaultyBackend extends Backend {
   /** The next calls of that kind, or that many of them, go wrong. */
@@ -39,6 +16,7 @@ export interface FaultyBackend extends Backend {
   readonly hits: () => number
 }
 
+/** A backend that goes wrong when it is told to; `faultyBackend` of `vishnu/testing` does so by chance. */
 export function faultyBackend(inner: Backend): FaultyBackend {
   const broken = new Map<Operation, { fault: Fault; left: number }>()
   const keys = new Set<string>()
@@ -54,13 +32,13 @@ export function faultyBackend(inner: Backend): FaultyBackend {
   return {
     ...backend,
     breakDown: (operation, fault, times = Infinity) => {
-      broken.set(operation, { fault: typeof fault === 'string' ? faults[fault] : fault, left: times })
+      broken.set(operation, { fault: typeof fault === 'string' ? named(fault) : fault, left: times })
     },
     heal: () => broken.clear(),
     hits: () => hits,
   }
 }
 
-function isEntry(outcome: unknown): outcome is Entry {
-  return typeof outcome === 'object' && outcome !== null && 'value' in outcome
+function named(name: FaultName): Fault {
+  return (run, other) => failing(name, run, { other, hang: forever, later: (late) => void nextTurn().then(late) })
 }

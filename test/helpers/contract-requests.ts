@@ -1,4 +1,4 @@
-import { type Backend, createSessions, type Session, type Sessions, type SessionsOptions } from '../../src/index.js'
+import { createSessions, type Session, type Sessions, type SessionsOptions } from '../../src/index.js'
 import { seededRandom } from './random.js'
 
 export const secret = 'known to every server of these tests'
@@ -6,7 +6,7 @@ export const secret = 'known to every server of these tests'
 let servers = 0
 
 /** One server of several that share a secret. Each draws its own ids, as real servers do. */
-export function startServer(backend: Backend, options: Partial<SessionsOptions> = {}): Sessions {
+export function startServer(backend: SessionsOptions['backend'], options: Partial<SessionsOptions> = {}): Sessions {
   return createSessions({ secret, backend, random: seededRandom(`server ${servers++}`), onEvent: () => {}, ...options })
 }
 
