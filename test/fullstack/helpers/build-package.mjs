@@ -11,10 +11,14 @@ const root = fileURLToPath(new URL('../../..', import.meta.url))
 /** Builds the package once for all test files, as it would be published. */
 export default async function buildPackage({ provide }) {
   const folder = await mkdtemp(join(tmpdir(), 'vishnu-package-'))
-  await execute(process.execPath, [join(root, 'scripts/build.mjs'), join(folder, 'dist')]).catch((error) => {
-    throw new Error(`${error.message}\n${error.stdout}`, { cause: error })
-  })
-  await cp(join(root, 'package.json'), join(folder, 'package.json'))
+  const remove = () => rm(folder, { recursive: true })
+  try {
+    await execute(process.execPath, [join(root, 'scripts/build.mjs'), join(folder, 'dist')])
+    await cp(join(root, 'package.json'), join(folder, 'package.json'))
+  } catch (error) {
+    await remove()
+    throw new Error(`${error.message}\n${error.stdout ?? ''}`, { cause: error })
+  }
   provide('package', folder)
-  return () => rm(folder, { recursive: true })
+  return remove
 }
