@@ -76,6 +76,19 @@ export function story(server, start, { failKeepsChanges = false } = {}) {
       expect(await seen.textContent()).toBe(`Page 1, seen: ${PAGES.join(' ')}`)
     })
 
+    test('links are followed by the client, without a new document', async () => {
+      const ada = await visitor()
+      const followLink = async () => {
+        await ada.page.goto('/')
+        await ada.page.evaluate(() => (window.isFirstDocument = true))
+        await ada.page.locator('a[href$="/pages/3"]').click()
+        await ada.page.locator('#page', { hasText: 'Page 3, seen: 3' }).waitFor()
+        return ada.page.evaluate(() => window.isFirstDocument === true)
+      }
+      // Before the scripts have come a link is followed by the browser.
+      await expect.poll(followLink, { timeout: 30_000 }).toBe(true)
+    })
+
     test('a log-out while a slow request is under way stays a log-out, and its answer brings no cookie', async () => {
       const ada = await visitor()
       await ada.logIn('ada')
