@@ -91,7 +91,7 @@ function prepareBrowser() {
 }
 
 function prepareFrameworks() {
-  return prepareDependencies('test/frameworks')
+  return prepareDependencies('test/frameworks') && prepareDependencies('test/frameworks/nest-11')
 }
 
 /** Each framework has packages of its own. */

@@ -49,7 +49,7 @@ export class Watch {
 
   #wake(): void {
     const now = performance.now()
-    const late = [...this.#waiting].filter(({ end }) => end <= now)
+    const late = [...this.#waiting].filter(({ end }) => end <= now).toSorted((one, other) => one.end - other.end)
     for (const call of late) this.#waiting.delete(call)
     this.#timer = undefined
     this.#wakes = Infinity

@@ -64,8 +64,11 @@ export function misplaced(bundles) {
   ])
 }
 
-/** Backends that share parts: D1 is SQLite by another protocol, memcache-client another way to Memcached. */
-const relatives = { d1: 'sqlite', memcache: 'memcached' }
+/**
+ * Backends that share parts: D1 is SQLite by another protocol, memcache-client another way to Memcached, App Engine's NDB a
+ * layout in Datastore, and its memcache keeps the same entries as Memcached.
+ */
+const relatives = { d1: ['sqlite'], memcache: ['memcached'], app: ['datastore', 'memcached'] }
 
 function belongs(name, file) {
   const [, kind, place = ''] = /^src\/(?:(backends|adapters|testing)\/)?(.*)\.ts$/.exec(file) ?? []
@@ -73,7 +76,7 @@ function belongs(name, file) {
   if (name === 'vishnu/testing') return true
   if (name.startsWith('vishnu/backends/')) {
     const [family] = name.slice('vishnu/backends/'.length).split('-')
-    if (kind === 'backends') return [family, relatives[family]].includes(place.split('-')[0])
+    if (kind === 'backends') return [family, ...(relatives[family] ?? [])].includes(place.split('-')[0])
     return isOurs && (place === 'errors' || (family.startsWith('memcache') && place.startsWith('memcached-client/')))
   }
   if (!isOurs) return bundled.some((inside) => file.startsWith(`node_modules/${inside}/`))
@@ -83,7 +86,7 @@ function belongs(name, file) {
 }
 
 /** These adapters are made of parts of their framework's. */
-const frameworks = { 'vishnu/nest': '@nestjs/common', 'vishnu/elysia': 'elysia' }
+const frameworks = { 'vishnu/nest': '@nestjs/common', 'vishnu/elysia': 'elysia', 'vishnu/next': 'next/headers.js' }
 
 /** A backend may import its client, if it is there. */
 function isOwnClient(name, path) {

@@ -9,8 +9,11 @@ export default {
     'test/**/*.test.ts',
     'test/types/*.ts',
   ],
-  project: ['src/**/*.ts', 'test/**/*.ts', 'scripts/*.mjs'],
+  // Those in test/fullstack are compiled with packages of their own.
+  project: ['src/**/*.ts', 'test/**/*.ts', '!test/fullstack/**', 'scripts/*.mjs'],
   ignoreExportsUsedInFile: true,
   // Installed by apt.
-  ignoreBinaries: ['apt-get', 'memcached', 'redis-cli'],
+  ignoreBinaries: ['apt-get', 'memcached', 'nginx', 'redis-cli'],
+  // Its tests have it, in a folder of their own.
+  ignoreDependencies: ['next'],
 }

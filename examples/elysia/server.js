@@ -1,4 +1,3 @@
-import { node } from '@elysiajs/node' // on Bun leave this and the adapter out
 import { Elysia } from 'elysia'
 import { createSessions } from 'vishnu'
 import { memory } from 'vishnu/backends/memory'
@@ -11,7 +10,10 @@ const sessions = createSessions({
   autoSave: true,
 })
 
-const app = new Elysia({ adapter: node() })
+// Elysia's own server is Bun's. Node has one by a package.
+const { node } = process.versions.bun ? {} : await import('@elysiajs/node')
+
+const app = new Elysia({ adapter: node?.() })
   .use(sessionPlugin(sessions))
   .get('/', async ({ request }) => {
     const session = await sessions.get(request)

@@ -10,7 +10,7 @@ interface MiddlewareConsumer {
 }
 
 /**
- * Sessions for NestJS 11, on `platform-express` and `platform-fastify`: `imports: [sessionModule(sessions)]` of your root
+ * Sessions for NestJS 11 and 12, on `platform-express` and `platform-fastify`: `imports: [sessionModule(sessions)]` of your root
  * module. Guards, interceptors and handlers then find the session by `sessions.get(request)`; for handlers there is
  * {@link sessionDecorator}.
  *

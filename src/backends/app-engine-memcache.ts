@@ -51,7 +51,7 @@ export function appEngineMemcache(
   const { namespace, layout, ...target } = check(options)
   const commands = new AppEngineMemcacheCommands(new AppEngineRpc(target), namespace)
   if (layout === 'plain') return new PlainAppEngineMemcacheBackend(commands, MAX_ITEM_BYTES)
-  return new MemcachedBackend(commands, { prefix: '', maxItemBytes: MAX_ITEM_BYTES })
+  return new MemcachedBackend(commands, '', MAX_ITEM_BYTES)
 }
 
 function check(options: AppEngineMemcacheOptions & { layout?: 'plain' }): Required<AppEngineMemcacheOptions> & {

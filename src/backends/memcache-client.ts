@@ -3,9 +3,10 @@ import { createRequire } from 'node:module'
 import type { MemcacheClient } from 'memcache-client'
 import type { Backend } from '../backend.js'
 import { ConfigError, SessionError } from '../errors.js'
-import { assertKey, MemcachedError, Ring } from '../memcached-client/index.js'
+import { assertKey, ITEM_OVERHEAD_BYTES, MemcachedError, Ring } from '../memcached-client/index.js'
 import { guarded, REFUSALS, strange } from './memcache-client-guard.js'
 import { MemcachedBackend, type MemcachedCommands } from './memcached-entries.js'
+import { withSessionErrors } from './memcached-errors.js'
 import { checkMemcachedOptions, type MemcachedOptions, type MemcachedTarget } from './memcached-options.js'
 
 /** As for `memcached()`, but for what this client can't do: user names and passwords, and IPv6 addresses. */
@@ -22,7 +23,9 @@ export function memcacheClient(options: MemcacheClientOptions = {}): Backend {
   if (target.servers.some(({ host }) => host.includes(':'))) {
     throw new ConfigError('memcacheClient', ['host must not be an IPv6 address: use its name, or memcached()'])
   }
-  return new MemcachedBackend(new MemcacheClientCommands(target), target)
+  const { prefix, maxItemBytes } = target
+  const commands = withSessionErrors(new MemcacheClientCommands(target))
+  return new MemcachedBackend(commands, prefix, maxItemBytes - ITEM_OVERHEAD_BYTES)
 }
 
 /**

@@ -1,8 +1,6 @@
 import { Buffer } from 'node:buffer'
 import { randomBytes } from 'node:crypto'
 import type { Backend, Entry } from '../backend.js'
-import { SessionError } from '../errors.js'
-import { ITEM_OVERHEAD_BYTES, MemcachedError } from '../memcached-client/index.js'
 
 /** The commands of Memcached on which entries are built, whichever client sends them. What is in doubt rejects. */
 export interface MemcachedCommands {
@@ -61,9 +59,10 @@ export class MemcachedBackend implements Backend {
   readonly #commands: MemcachedCommands
   readonly #prefix: string
 
-  constructor(commands: MemcachedCommands, { prefix, maxItemBytes }: { prefix: string; maxItemBytes: number }) {
-    this.maxBytes = maxItemBytes - ITEM_OVERHEAD_BYTES - prefix.length - KEY_LENGTH - HEAD_LENGTH
-    this.#commands = withSessionErrors(commands)
+  /** @param maxItemBytes Of key and value together. */
+  constructor(commands: MemcachedCommands, prefix: string, maxItemBytes: number) {
+    this.maxBytes = maxItemBytes - prefix.length - KEY_LENGTH - HEAD_LENGTH
+    this.#commands = commands
     this.#prefix = prefix
   }
 
@@ -185,37 +184,4 @@ export function expiryOf(deadline: number, now: number): number {
 
 function unsettled(): Error {
   return new Error(`Memcached told of another state in each of ${MAX_ATTEMPTS} attempts`)
-}
-
-function withSessionErrors(commands: MemcachedCommands): MemcachedCommands {
-  const explain = (error: unknown): never => {
-    throw explained(error)
-  }
-  return {
-    get: (key) => commands.get(key).catch(explain),
-    add: (...args) => commands.add(...args).catch(explain),
-    compareAndSet: (...args) => commands.compareAndSet(...args).catch(explain),
-    delete: (key) => commands.delete(key).catch(explain),
-    close: () => commands.close(),
-  }
-}
-
-/** What can't be cured by asking again. All else is left to the core, which finds out what has become of a write. */
-export function explained(error: unknown): unknown {
-  if (!(error instanceof MemcachedError)) return error
-  const options = { cause: error }
-  switch (error.code) {
-    case 'TOO_LARGE':
-      return new SessionError(
-        'ERR_TOO_LARGE',
-        `${error.message}: tell the backend in maxItemBytes what memcached was told by -I`,
-        options,
-      )
-    case 'KEY':
-    case 'AUTH':
-    case 'CLOSED':
-      return new SessionError('ERR_BACKEND', error.message, options)
-    default:
-      return error
-  }
 }

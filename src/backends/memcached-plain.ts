@@ -1,6 +1,7 @@
 import type { Entry, PlainBackend } from '../backend.js'
 import { ITEM_OVERHEAD_BYTES, type MemcachedClient } from '../memcached-client/index.js'
-import { explained, expiryOf } from './memcached-entries.js'
+import { expiryOf } from './memcached-entries.js'
+import { explained } from './memcached-errors.js'
 
 /** Of the Python library's session ids, before the prefix. */
 const KEY_LENGTH = 32

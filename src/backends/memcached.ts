@@ -1,7 +1,8 @@
 import type { Backend, PlainBackend } from '../backend.js'
 import { ConfigError } from '../errors.js'
-import { MemcachedClient } from '../memcached-client/index.js'
+import { ITEM_OVERHEAD_BYTES, MemcachedClient } from '../memcached-client/index.js'
 import { MemcachedBackend } from './memcached-entries.js'
+import { withSessionErrors } from './memcached-errors.js'
 import { PlainMemcachedBackend } from './memcached-plain.js'
 import { checkMemcachedOptions, type MemcachedAddress, type MemcachedOptions } from './memcached-options.js'
 
@@ -30,7 +31,9 @@ export function memcached({ layout, ...options }: MemcachedOptions & { layout?: 
   Backend | PlainBackend {
   if (layout === undefined) {
     const target = checkMemcachedOptions('memcached', options)
-    return new MemcachedBackend(new MemcachedClient(target), target)
+    const { prefix, maxItemBytes } = target
+    const commands = withSessionErrors(new MemcachedClient(target))
+    return new MemcachedBackend(commands, prefix, maxItemBytes - ITEM_OVERHEAD_BYTES)
   }
   if (layout !== 'plain') throw new ConfigError('memcached', ["layout must be 'plain' or left out"])
   const target = checkMemcachedOptions('memcached', { ...options, prefix: options.prefix ?? '' })

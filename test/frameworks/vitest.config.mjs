@@ -1,4 +1,7 @@
+import { join } from 'node:path'
 import { defineConfig } from 'vitest/config'
+
+const nest11 = join(import.meta.dirname, 'nest-11/node_modules/@nestjs/$1')
 
 // Run by `npm test` with the repository's vitest: these tests have packages of their own, and are not TypeScript, so that
 // neither the compiler nor the other tests need those packages.
@@ -7,8 +10,15 @@ export default defineConfig({
   // Our sources are to find the frameworks of this folder, not those that the repository compiles with.
   resolve: { dedupe: ['@nestjs/common', 'elysia', 'fastify', 'h3', 'hono'] },
   test: {
-    include: ['*.test.mjs'],
     testTimeout: 30_000,
     hookTimeout: 60_000,
+    projects: [
+      { extends: true, test: { name: 'newest', include: ['*.test.mjs'] } },
+      {
+        extends: true,
+        resolve: { alias: [{ find: /^@nestjs\/([\w-]+)$/, replacement: nest11 }] },
+        test: { name: 'NestJS 11', include: ['nest.test.mjs'] },
+      },
+    ],
   },
 })

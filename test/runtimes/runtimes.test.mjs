@@ -1,8 +1,13 @@
+import { cp } from 'node:fs/promises'
+import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest'
 import { memory } from '../../src/backends/memory.ts'
-import { backendLaws, httpScenario, sweepLaws } from '../../src/testing/index.ts'
+import { backendLaws, faultNames, httpScenario, sweepLaws } from '../../src/testing/index.ts'
 import { Browser } from '../helpers/browser.ts'
+import { startExample } from '../frameworks/helpers/installed-examples.mjs'
+import { visitShop } from '../frameworks/helpers/shop.mjs'
 import { codeBlocks } from '../helpers/empty-project.ts'
+import { freePort } from '../helpers/free-port.ts'
 import { startRedis } from '../helpers/redis-server.ts'
 import { installEverywhere, runtimes } from './helpers/runtimes.mjs'
 
@@ -32,7 +37,7 @@ afterAll(async () => {
 })
 
 describe.each(runtimes)('$name', (runtime) => {
-  const { backends, server, servers } = runtime
+  const { backends, server, servers, capabilities } = runtime
   const shared = backends.filter((backend) => backend !== 'sqlite of node:sqlite')
 
   test.each(backends)('keeps every law of a backend on %s', async (backend) => {
@@ -45,7 +50,7 @@ describe.each(runtimes)('$name', (runtime) => {
   })
 
   test.each(servers)('plays the whole HTTP scenario on %s', async (name) => {
-    expect(await perform(runtime, { task: 'scenario', server: name })).toEqual(cases)
+    expect(await perform(runtime, { task: 'scenario', server: name, capabilities })).toEqual(cases)
   })
 
   test.each(shared)('loses none of 800 updates by 8 visitors of one session on %s', async (backend) => {
@@ -58,9 +63,23 @@ describe.each(runtimes)('$name', (runtime) => {
     expect(outcome).toEqual({ slowSetsCookies: false, after: 'undefined undefined' })
   })
 
+  test.each(shared)('keeps every promise in a history with faults on %s', async (backend) => {
+    const task = { task: 'history', backend, faulty: true, operations: 1000, seed: 1 }
+    const { violation, faults } = await perform(runtime, task)
+    expect(violation).toBeUndefined()
+    // In real time, so that not every play meets the rarest.
+    expect(faults.length).toBeGreaterThan(faultNames.length / 2)
+  })
+
   test('answers with 503, to each of several requests, while the backend hangs', async () => {
     const statuses = await perform(runtime, { task: 'hang', server, requests: 5 })
     expect(statuses).toEqual(Array(6).fill(503))
+  })
+
+  test('has nothing left to do once it has answered, which a platform would need `waitUntil` for', async () => {
+    const left = await perform(runtime, { task: 'afterwards', server })
+    expect(Object.keys(left)).toHaveLength(6)
+    expect(Object.entries(left).filter(([, calls]) => calls !== 0)).toEqual([])
   })
 
   test('reads the cookies and records that every runtime has written', async () => {
@@ -84,4 +103,13 @@ test.each(Object.entries(documented))('%s serves the example of docs/runtimes.md
   const browser = new Browser()
   expect((await browser.get(server.origin)).body).toBe('Visit number 1')
   expect((await browser.get(server.origin)).body).toBe('Visit number 2')
+})
+
+test('Bun runs examples/elysia on a server of its own', async () => {
+  const script = join(installed.bunProject, 'elysia.mjs')
+  await cp('examples/elysia/server.js', script)
+  const { command } = runtimes.find(({ name }) => name === 'Bun')
+  const { origins, stop } = await startExample(script, { command, env: { PORT: String(await freePort()) } })
+  onTestFinished(stop)
+  expect(await visitShop(origins[0])).toBeUndefined()
 })

@@ -7,6 +7,7 @@ export default defineConfig({
     include: ['*.test.mjs'],
     // Two processors: the runtimes are busy enough.
     fileParallelism: false,
+    maxConcurrency: 2,
     testTimeout: 180_000,
     hookTimeout: 180_000,
   },

@@ -10,6 +10,7 @@ import { promisify } from 'node:util'
 const execute = promisify(execFile)
 const root = fileURLToPath(new URL('../../..', import.meta.url))
 const tsc = join(root, 'node_modules/typescript/bin/tsc')
+const nitro = resolve(import.meta.dirname, '../node_modules/nitro/dist/cli/index.mjs')
 
 /** A copy of the examples that finds the built package and the frameworks as if they had been installed there. */
 export async function installExamples() {
@@ -23,6 +24,8 @@ export async function installExamples() {
     dir: join(dir, 'examples'),
     /** Compiles an example that is written in TypeScript. */
     compile: (name) => run(tsc, '-p', join(dir, 'examples', name)),
+    /** Makes the server that Nitro runs on Node. */
+    buildNitro: () => run(nitro, 'build', '--dir', join(dir, 'examples/nitro')),
     remove,
   }
 }
@@ -66,9 +69,10 @@ async function installed(folder) {
 }
 
 /** Runs a server until it has printed as many addresses as are wanted. */
-export async function startExample(script, { env = {}, addresses = 1 } = {}) {
-  const child = spawn(process.execPath, [script], {
-    env: { ...process.env, PORT: '0', ...env },
+export async function startExample(script, { command = process.execPath, env = {}, addresses = 1 } = {}) {
+  const child = spawn(command, [script], {
+    // srvx tells its address in no tests.
+    env: { ...process.env, TEST: '', PORT: '0', ...env },
     stdio: ['ignore', 'pipe', 'inherit'],
   })
   const exited = once(child, 'exit')

@@ -10,38 +10,56 @@ import { startWorker } from './worker.mjs'
 const execute = promisify(execFile)
 const programs = fileURLToPath(new URL('../programs', import.meta.url))
 const modules = fileURLToPath(new URL('../node_modules', import.meta.url))
-const packages = ['express@5', 'ioredis@6']
+const packages = ['express@5', 'ioredis@6', 'hono@4']
 
 const bun = join(modules, 'bun/bin/bun.exe')
 const deno = join(modules, 'deno/deno')
-const nodeOf = (major) => join(modules, `node${major}/bin/node`)
 
-const node = { server: 'node:http', backends: ['memory', 'sqlite', 'redis'], servers: ['node:http'] }
+const ownMajor = process.versions.node.split('.')[0]
+
+function node(major) {
+  const command = major === ownMajor ? process.execPath : join(modules, `node${major}/bin/node`)
+  return {
+    name: `Node ${major}`,
+    command,
+    vitest: [command],
+    server: 'node:http',
+    backends: ['memory', 'sqlite', 'redis'],
+    servers: ['node:http'],
+  }
+}
+
 const all = [
-  { name: `Node ${process.versions.node}`, command: process.execPath, isOlder: true, ...node },
-  { name: 'Node 22', command: nodeOf(22), isOlder: true, ...node },
-  { name: 'Node 24', command: nodeOf(24), isOlder: true, ...node },
-  { name: 'Node 26', command: nodeOf(26), ...node },
+  { ...node('20'), isOlder: true },
+  { ...node('22'), isOlder: true },
+  { ...node('24'), isOlder: true },
+  node('26'),
   {
     name: 'Bun',
     command: bun,
+    vitest: [bun, '--bun'],
     server: 'Bun.serve',
     backends: ['memory', 'sqlite', 'sqlite of node:sqlite', 'redis'],
-    servers: ['Bun.serve', 'node:http', 'Express'],
+    servers: ['Bun.serve', 'node:http', 'Express', 'Hono', 'Elysia'],
   },
   {
     name: 'Deno',
     command: deno,
     args: ['run', '--quiet', '--allow-all'],
+    vitest: [deno, 'run', '--quiet', '--allow-all'],
     server: 'Deno.serve',
     backends: ['memory', 'sqlite', 'redis'],
-    servers: ['Deno.serve', 'node:http', 'Express'],
+    servers: ['Deno.serve', 'node:http', 'Express', 'Hono'],
   },
   {
     name: 'workerd',
+    // The tests run in workerd, and what starts it on a Node that it supports.
+    vitest: node('26').vitest,
     server: 'fetch',
     backends: ['memory', 'D1', 'Durable Objects'],
     servers: ['fetch'],
+    // A body whose visitor went away is neither read on nor cancelled.
+    capabilities: { cancel: false },
   },
 ]
 
@@ -58,6 +76,7 @@ export async function installEverywhere({ redisPort }) {
 
   return {
     npmProject,
+    bunProject,
     /** Has a runtime perform one task of `programs/tasks.mjs`. */
     perform: async ({ name, command, args = [] }, task) => {
       if (name === 'workerd') return worker.post('/task', task)
@@ -86,6 +105,6 @@ async function installWithBun(folderOfTarball) {
   const dir = await mkdtemp(join(tmpdir(), 'vishnu-bun-'))
   const tarball = (await readdir(folderOfTarball)).find((name) => name.endsWith('.tgz'))
   await writeFile(join(dir, 'package.json'), '{ "private": true }\n')
-  await execute(bun, ['add', join(folderOfTarball, tarball), ...packages], { cwd: dir })
+  await execute(bun, ['add', join(folderOfTarball, tarball), ...packages, 'elysia@1.4'], { cwd: dir })
   return dir
 }

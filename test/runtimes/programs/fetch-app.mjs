@@ -17,7 +17,8 @@ export function fetchApp(sessions, handler) {
   )
 }
 
-function streamOf(pieces) {
+/** A body of what an async iterable yields. */
+export function streamOf(pieces) {
   const iterator = pieces[Symbol.asyncIterator]()
   return new ReadableStream({
     async pull(controller) {
@@ -25,5 +26,6 @@ function streamOf(pieces) {
       if (done) controller.close()
       else controller.enqueue(new TextEncoder().encode(value))
     },
+    cancel: () => iterator.return(),
   })
 }

@@ -63,20 +63,33 @@ const servers = {
     })
     return listen(app)
   },
-  'Bun.serve': async (sessions, handler) => {
-    const server = Bun.serve({ port: 0, hostname: '127.0.0.1', fetch: fetchApp(sessions, handler) })
+  'Bun.serve': async (sessions, handler) => serveFetch(fetchApp(sessions, handler)),
+  'Deno.serve': async (sessions, handler) => serveFetch(fetchApp(sessions, handler)),
+  // By the runtime's own server, as its users do.
+  Hono: async (sessions, handler) => {
+    const { honoApp } = await import('./hono-app.mjs')
+    return serveFetch(honoApp(sessions, handler).fetch)
+  },
+  Elysia: async (sessions, handler) => {
+    const { elysiaApp } = await import('./elysia-app.mjs')
+    const app = elysiaApp(sessions, handler).listen({ port: 0, hostname: '127.0.0.1' })
+    return { origin: `http://127.0.0.1:${app.server.port}`, close: () => app.stop(true) }
+  },
+}
+
+function serveFetch(fetch) {
+  const address = { port: 0, hostname: '127.0.0.1' }
+  if (Bun) {
+    const server = Bun.serve({ ...address, fetch })
     return { origin: `http://127.0.0.1:${server.port}`, close: () => server.stop(true) }
-  },
-  'Deno.serve': async (sessions, handler) => {
-    const stop = new AbortController()
-    const options = { port: 0, hostname: '127.0.0.1', signal: stop.signal, onListen: () => undefined }
-    const server = Deno.serve(options, fetchApp(sessions, handler))
-    const close = async () => {
-      stop.abort()
-      await server.finished
-    }
-    return { origin: `http://127.0.0.1:${server.addr.port}`, close }
-  },
+  }
+  const stop = new AbortController()
+  const server = Deno.serve({ ...address, signal: stop.signal, onListen: () => undefined }, (request) => fetch(request))
+  const close = async () => {
+    stop.abort()
+    await server.finished
+  }
+  return { origin: `http://127.0.0.1:${server.addr.port}`, close }
 }
 
 async function listen(listener) {

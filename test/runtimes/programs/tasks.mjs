@@ -3,6 +3,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { createSessions } from 'vishnu'
 import { memory } from 'vishnu/backends/memory'
 import { backendLaws, httpScenario, sweepLaws } from 'vishnu/testing'
+import { playHistory } from './histories.mjs'
 
 const secret = 'a secret for tests, and for nothing else'
 const encryptKey = 'a key for tests, and for nothing else at all'
@@ -23,7 +24,13 @@ const tasks = {
 
   sweepLaws: async ({ backend }, platform) => outcomes(sweepLaws(await platform.backend(backend))),
 
-  scenario: ({ server }, platform) => outcomes(httpScenario(platform.serve(server))),
+  scenario: ({ server, capabilities }, platform) => outcomes(httpScenario(platform.serve(server), { capabilities })),
+
+  history: async ({ backend, ...options }, platform) => {
+    const open = await platform.backend(backend)
+    // A store in the process is one for all servers of the history.
+    return playHistory(backend === 'memory' ? open() : open, options)
+  },
 
   count: async ({ backend, server, loops, rounds }, platform) => {
     const open = await platform.backend(backend)
@@ -72,6 +79,42 @@ const tasks = {
     const after = await visitor.get('/')
     await close()
     return { slowSetsCookies, after: after.body }
+  },
+
+  afterwards: async ({ server }, platform) => {
+    const [inner, calls] = [memory(), { begun: 0, settled: 0 }]
+    const operations = ['read', 'create', 'replace', 'touch', 'delete'].map((name) => {
+      const counted = async (...args) => {
+        calls.begun++
+        // So that what nobody waits for is still under way when the answer arrives.
+        await sleep(20)
+        return inner[name](...args).finally(() => calls.settled++)
+      }
+      return [name, counted]
+    })
+    const pages = {
+      '/set': (session) => session.set('user', 'ada'),
+      '/read': (session) => session.get('user'),
+      '/update': (session) => session.update('count', (count = 0) => count + 1),
+      '/log-in': (session) => session.regenerate({ authenticated: true }),
+      '/log-out': (session) => session.terminate(),
+    }
+    const backend = Object.fromEntries(operations)
+    const { visitor, close } = await start(backend, server, platform, async ({ path, session }) => {
+      if (pages[path]) await pages[path](await session())
+      return { status: 200 }
+    })
+    const left = {}
+    for (const path of Object.keys(pages)) {
+      await visitor.get(path)
+      left[path] = calls.begun - calls.settled
+    }
+    // Nor does anything begin later on.
+    const { begun } = calls
+    await visitor.get('/another-page')
+    left['/another-page'] = calls.begun - begun
+    await close()
+    return left
   },
 
   hang: async ({ server, requests }, platform) => {

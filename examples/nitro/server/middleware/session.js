@@ -1,0 +1,4 @@
+import { sessionMiddleware } from 'vishnu/h3'
+import { sessions } from '../utils/sessions.js'
+
+export default sessionMiddleware(sessions)

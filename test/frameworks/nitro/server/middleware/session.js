@@ -1,0 +1,4 @@
+import { sessionMiddleware } from 'vishnu/h3'
+import { stage } from '../utils/stage.js'
+
+export default (event, next) => (stage.sessions ? sessionMiddleware(stage.sessions)(event, next) : next())

@@ -1,0 +1,2 @@
+// Stands for a package that does not work in workerd.
+export default undefined
