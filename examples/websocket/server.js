@@ -51,15 +51,13 @@ const server = app.listen(process.env.PORT ?? 3000, () => {
 
 const sockets = new WebSocketServer({ noServer: true })
 
-server.on('upgrade', async (request, connection, head) => {
+server.on('upgrade', (request, connection, head) => {
   connection.on('error', () => connection.destroy())
-  try {
-    const visitor = await socketSession(sessions, request)
-    sockets.handleUpgrade(request, connection, head, (socket) => serve(socket, visitor))
-  } catch (error) {
+  socketSession(sessions, request).then(
+    (visitor) => sockets.handleUpgrade(request, connection, head, (socket) => serve(socket, visitor)),
     // 403 for a page of another origin, 503 while the backend is down.
-    connection.end(`HTTP/1.1 ${error.status ?? 500} Refused\r\nConnection: close\r\n\r\n`)
-  }
+    (error) => connection.end(`HTTP/1.1 ${error.status ?? 500} Refused\r\nConnection: close\r\n\r\n`),
+  )
 })
 
 function serve(socket, visitor) {

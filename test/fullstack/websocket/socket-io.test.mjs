@@ -24,21 +24,23 @@ async function request(act, cookie) {
 async function startServer() {
   const server = createServer()
   const io = new Server(server)
-  io.use(async (socket, next) => {
-    try {
-      socket.data.visitor = await socketSession(sessions, socket.request)
+  io.use((socket, next) => {
+    socketSession(sessions, socket.request).then((visitor) => {
+      socket.data.visitor = visitor
       next()
-    } catch (error) {
-      next(error)
-    }
+    }, next)
   })
   io.on('connection', (socket) => {
     const { visitor } = socket.data
     visitor.onEnd(() => socket.disconnect(true))
     socket.on('disconnect', () => visitor.close())
     socket.on('cart', async (answer) => {
-      const session = await visitor.reload()
-      answer(session.get('cart') ?? [])
+      try {
+        const session = await visitor.reload()
+        answer(session.get('cart') ?? [])
+      } catch {
+        socket.disconnect(true)
+      }
     })
   })
   server.listen(0, '127.0.0.1')
@@ -50,8 +52,9 @@ async function startServer() {
 async function open(origin, cookie, { transports, extraHeaders } = {}) {
   const socket = connect(origin, { transports, reconnection: false, extraHeaders: { ...extraHeaders, cookie } })
   onTestFinished(() => socket.disconnect())
-  const refused = once(socket, 'connect_error').then(([error]) => Promise.reject(error))
-  await Promise.race([once(socket, 'connect'), refused])
+  const refused = once(socket, 'connect_error').then(([error]) => error)
+  const error = await Promise.race([once(socket, 'connect').then(() => undefined), refused])
+  if (error instanceof Error) throw error
   return socket
 }
 

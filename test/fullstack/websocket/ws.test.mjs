@@ -36,7 +36,11 @@ async function visitor({ origin } = servers[0]) {
 }
 
 const address = ({ origin }) => origin.replace('http', 'ws')
-const live = (page, text) => page.locator('#live', { hasText: text }).waitFor()
+/** Resolves when the page has heard this over its socket. */
+async function live(page, text) {
+  await page.locator('#live', { hasText: text }).waitFor()
+  return true
+}
 
 describe('the example, in Chromium', () => {
   test('a socket sees what the visitor changes elsewhere', async () => {
@@ -46,7 +50,7 @@ describe('the example, in Chromium', () => {
     await tab.locator('input[name=item]').fill('book')
     await tab.getByRole('button', { name: 'Add' }).click()
     await tab.locator('#hello', { hasText: 'book' }).waitFor()
-    await live(page, 'Hello ada, your cart: book')
+    expect(await live(page, 'Hello ada, your cart: book')).toBe(true)
   })
 
   test.each(['the server that holds it', 'another server'])('a log-out on %s closes the socket', async (which) => {
@@ -56,7 +60,7 @@ describe('the example, in Chromium', () => {
     await tab.goto(servers[which === 'another server' ? 1 : 0].origin)
     await tab.getByRole('button', { name: 'Log out' }).click()
     await tab.locator('#hello', { hasText: 'stranger' }).waitFor()
-    await live(page, 'your session has ended: terminated')
+    expect(await live(page, 'your session has ended: terminated')).toBe(true)
   })
 
   test('who logs in again loses the sockets of the old id', async () => {
@@ -66,7 +70,7 @@ describe('the example, in Chromium', () => {
     await tab.locator('input[name=name]').fill('grace')
     await tab.getByRole('button', { name: 'Log in' }).click()
     await live(tab, 'Hello grace, your cart: empty')
-    await live(page, 'your session has ended: rotated')
+    expect(await live(page, 'your session has ended: rotated')).toBe(true)
   })
 
   test('a page of another origin gets no socket, though the browser sends the cookie along', async () => {
@@ -76,8 +80,8 @@ describe('the example, in Chromium', () => {
       (url) =>
         new Promise((resolve) => {
           const socket = new WebSocket(url)
-          socket.onopen = () => resolve('opened')
-          socket.onclose = () => resolve('refused')
+          socket.addEventListener('open', () => resolve('opened'))
+          socket.addEventListener('close', () => resolve('refused'))
         }),
       address(servers[0]),
     )
