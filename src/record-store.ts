@@ -248,7 +248,7 @@ export class RecordStore {
         found = await this.load(key, budget)
         continue
       }
-      if (found.kind === 'gone' && found.tombstone.stamp === tombstone.stamp) return 'retired'
+      if (found.kind === 'gone' && found.tombstone.stamp === tombstone.stamp) return this.#retired(key, tombstone)
       if (found.kind === 'gone' || found.kind === 'absent') return found
       if (found.kind === 'live' && stampOf(found) !== stampOf(base)) {
         this.#reportConflict(found)
@@ -260,14 +260,16 @@ export class RecordStore {
 
       const { entry } = base
       const outcome = await this.#attempt(budget, () => this.#layout.end(key, entry, tombstone, this.#settings.now()))
-      if (outcome === 'ended') {
-        this.endings.announce(key, endOf(tombstone))
-        return 'retired'
-      }
+      if (outcome === 'ended') return this.#retired(key, tombstone)
       if (outcome === 'gone') return { kind: 'absent' }
       if (attempt > 0) await budget.pause(attempt)
       found = await this.load(key, budget)
     }
+  }
+
+  #retired(key: string, tombstone: Tombstone): 'retired' {
+    this.endings.announce(key, endOf(tombstone))
+    return 'retired'
   }
 
   /**

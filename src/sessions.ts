@@ -241,7 +241,8 @@ export class Visit<Data extends object = SessionData> {
   followed(): Followed {
     const { records, settings } = this.#core
     const isNamed = this.#session !== undefined && this.#id !== undefined
-    return new Followed(this.#found, isNamed, records, settings.now)
+    const found = this.#state.phase === 'gone' && this.#found.kind === 'live' ? ABSENT : this.#found
+    return new Followed(found, isNamed, records, settings.now)
   }
 
   /**
@@ -402,7 +403,8 @@ export class Visit<Data extends object = SessionData> {
 
   #touchIsDue(live: Live | undefined): live is Live {
     if (!live) return false
-    return this.#cookie?.stale || this.#core.lifetime.touchIsDue(live.record.header, live.deadline)
+    const canBeResealed = this.#cookie?.stale && !this.#cookieIsSettled
+    return canBeResealed || this.#core.lifetime.touchIsDue(live.record.header, live.deadline)
   }
 
   /** At most one of each name, and only for what this request did: a late answer must not overwrite a newer one's cookie. */

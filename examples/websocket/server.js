@@ -61,6 +61,7 @@ server.on('upgrade', (request, connection, head) => {
 })
 
 function serve(socket, visitor) {
+  socket.on('error', () => socket.terminate()) // a message that breaks the protocol would end the process
   visitor.onEnd((end) => socket.close(4401, end))
   socket.on('close', () => visitor.close())
   socket.on('message', async () => {

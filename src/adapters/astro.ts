@@ -15,7 +15,7 @@ export type SessionMiddleware = (context: AstroContext, next: () => Promise<Resp
 
 /** A request, and the error page that may follow it. */
 interface Turn<Data extends object> {
-  readonly visit: Visit<Data>
+  visit: Visit<Data>
   isAnswered: boolean
 }
 
@@ -38,6 +38,8 @@ export function sessionMiddleware<Data extends object>(sessions: Sessions<Data>)
     const outer = ongoing.getStore()
     // An error page comes after the request that it answers, with the same `Request`.
     const turn = outer ?? (request[TURN] ??= { visit: open(context), isAnswered: false })
+    // Nobody had asked for the session, so nothing of it has left: the error page has a visit of its own.
+    if (turn.isAnswered && !turn.visit.consulted) Object.assign(turn, { visit: open(context), isAnswered: false })
     const { visit } = turn
     // Whoever is handed another visitor's locals would find the session of that visitor.
     if ((locals[TURN] ??= turn) !== turn) throw new ConfigError('sessionMiddleware()', [SHARED_LOCALS])

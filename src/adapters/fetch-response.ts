@@ -56,5 +56,8 @@ function apply({ set, append }: ResponseHeaders, { headers }: Response): void {
 
 /** What asking for the session gets in a page that is made while the site is built. */
 export function prerenderedError(): SessionError {
-  return new SessionError('ERR_NO_REQUEST', 'A prerendered page has no visitor: it asked for the session, but must not')
+  return new SessionError(
+    'ERR_NO_REQUEST',
+    'A prerendered page has no visitor: render the page on demand (Astro: prerender = false), or do not ask for the session in it',
+  )
 }

@@ -1,12 +1,13 @@
 import { headers } from 'next/headers.js'
-import { ConfigError } from '../errors.js'
-import type { Sessions, Visit } from '../sessions.js'
+import type { Sessions } from '../sessions.js'
 import { respondWith } from './fetch-response.js'
 import { setCookies } from './next-cookies.js'
+import { begin, beginReading } from './next-visit.js'
 
 /**
  * Sessions for a route handler, and for the proxy: `export const POST = withSessions(sessions, async (request) => …)`, and in
- * it `sessions.get(request)`. What was changed is stored before the response begins, and before a `redirect()` is answered.
+ * it `sessions.get(request)`. What was changed is stored before the response begins, that of a `redirect()` too; but in the
+ * proxy, where Next.js knows none, return `NextResponse.redirect()`.
  *
  * What else is thrown, `notFound()` too, Next.js answers without our cookie: what was not saved before is dropped.
  */
@@ -18,19 +19,13 @@ export function withSessions<Data extends object, Incoming extends Request, Rest
     const visit = await begin(sessions)
     if (!visit) return handler(request, ...rest)
     sessions.bind(request, visit)
-    const redirects: unknown[] = []
-    const response = await respondWith(sessions, visit, async () => {
+    return respondWith(sessions, visit, async () => {
       try {
         return await handler(request, ...rest)
       } catch (error) {
-        if (!isRedirect(error)) throw error
-        redirects.push(error)
-        return new Response()
+        return redirectOf(error, request)
       }
     })
-    if (redirects.length === 0 || !response.ok) return response
-    await setCookies(response.headers.getSetCookie())
-    throw redirects[0]
   }
 }
 
@@ -59,7 +54,7 @@ export function sessionAction<Data extends object, Args extends unknown[], Resul
  * A server component can't change it: `set` throws `ERR_COMMITTED`.
  */
 export async function readSession<Data extends object>(sessions: Sessions<Data>): ReturnType<Sessions<Data>['get']> {
-  const visit = await begin(sessions)
+  const visit = await beginReading(sessions)
   visit?.headersAreSent('Next.js lets only server actions and route handlers set a cookie. Change the session there')
   const session = await sessions.get(await headers())
   // The session was used. If it is time for it, a new end is stored; the proxy or an action renews the cookie.
@@ -67,21 +62,14 @@ export async function readSession<Data extends object>(sessions: Sessions<Data>)
   return session
 }
 
-/** The visit, unless the request has one: `headers()` is the same object in an action and in the rendering after it. */
-async function begin<Data extends object>(sessions: Sessions<Data>): Promise<Visit<Data> | undefined> {
-  // First of all: this is where Next.js leaves a page that it tries to render when it builds the application.
-  const request = await headers()
-  if (sessions.areLocal && process.env['NODE_ENV'] === 'production')
-    throw new ConfigError('vishnu/next', [LOCAL_BACKEND])
-  if (sessions.isBound(request)) return undefined
-  const visit = sessions.open(request.get('cookie') ?? undefined)
-  sessions.bind(request, visit)
-  return visit
+/** What Next.js makes of a `redirect()`, so that it leaves with our headers. Throws all other errors on. */
+function redirectOf(error: unknown, { method, headers: sent }: Request): Response {
+  const digest = String((error as { digest?: unknown } | null)?.digest)
+  const [, location, status] = /^NEXT_REDIRECT;[^;]*;(.*);(\d{3});$/.exec(digest) ?? []
+  if (location === undefined) throw error
+  const isForm = method === 'POST' && FORM.test(sent.get('content-type') ?? '')
+  return new Response(null, { status: isForm ? SEE_OTHER : Number(status), headers: { location } })
 }
 
-const LOCAL_BACKEND =
-  "memory() is for development only: Next.js may load an application's code several times, each with a memory of its own. Use redis() or sqlite()"
-
-function isRedirect(error: unknown): boolean {
-  return String((error as { digest?: unknown } | null)?.digest).startsWith('NEXT_REDIRECT;')
-}
+const FORM = /^(application\/x-www-form-urlencoded|multipart\/form-data)/
+const SEE_OTHER = 303

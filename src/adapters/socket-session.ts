@@ -57,10 +57,12 @@ export class SocketSession<Data extends object> {
    */
   onEnd(listener: (end: SessionEnd) => void): void {
     if (this.#end) return tell([listener], this.#end)
+    if (this.#isClosed) return
     this.#listeners.push(listener)
     if (!this.#hadSession || this.#stopListening) return
     this.#stopListening = this.#followed.onEnd((end) => this.#finish(end))
-    this.#checkLater()
+    // At once: it may have ended since it was read.
+    void this.#check()
   }
 
   /** To be called when the socket is closed: nobody looks after the session any more. */

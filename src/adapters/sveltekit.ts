@@ -26,17 +26,14 @@ export type SessionHandle = <Event extends SvelteKitEvent>(input: {
  * it sees what was changed, and all changes are stored together. Pages that are prerendered have no session.
  */
 export function sessionHandle<Data extends object>(sessions: Sessions<Data>): SessionHandle {
-  const ongoing = new AsyncLocalStorage<{ visit: Visit<Data>; hasCookies: boolean }>()
+  const ongoing = new AsyncLocalStorage<Visit<Data>>()
 
   return async ({ event, resolve }) => {
     // Mounted twice: the outer one does the work.
     if (sessions.isBound(event)) return resolve(event)
-    const cookies = event.request.headers.get('cookie') ?? undefined
-    const hasCookies = cookies !== undefined
     const outer = event.isSubRequest ? ongoing.getStore() : undefined
-    // Unless `credentials: 'omit'` took the cookies away.
-    const isSameVisit = outer !== undefined && outer.hasCookies === hasCookies
-    const visit = isSameVisit ? outer.visit : sessions.open(cookies)
+    const isSameVisit = outer !== undefined && event.request.credentials !== 'omit'
+    const visit = isSameVisit ? outer : sessions.open(event.request.headers.get('cookie') ?? undefined)
     // SvelteKit hands its cookies to the visitor all the same, who would lose the session.
     if (outer && !isSameVisit) visit.headersAreSent(OMITTED)
     sessions.bind(event, visit)
@@ -45,7 +42,7 @@ export function sessionHandle<Data extends object>(sessions: Sessions<Data>): Se
 
     return respondWith(sessions, visit, async () => {
       try {
-        const response = withStatus(await ongoing.run({ visit, hasCookies }, () => resolve(event)), visit)
+        const response = withStatus(await ongoing.run(visit, () => resolve(event)), visit)
         if (visit.consulted && response.headers.has(PRERENDERED)) throw prerenderedError()
         return response
       } catch (error) {

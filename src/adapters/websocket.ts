@@ -1,4 +1,4 @@
-import { ConfigError, describeValue, SessionError } from '../errors.js'
+import { ConfigError, describeValue, SessionError, unknownOption } from '../errors.js'
 import type { SessionEnd, Sessions, Visit } from '../sessions.js'
 import { SocketSession } from './socket-session.js'
 
@@ -6,7 +6,7 @@ export type { SessionEnd, SocketSession }
 
 /** The request that asks for a socket: Node's, as of `ws` and Socket.IO, or one of the fetch kind. */
 export interface UpgradeRequest {
-  readonly headers: Headers | HandshakeHeaders
+  readonly headers: Pick<Headers, 'get'> | HandshakeHeaders
 }
 
 interface HandshakeHeaders {
@@ -51,26 +51,34 @@ export async function socketSession<Data extends object>(
 }
 
 function handshakeHeaders(headers: UpgradeRequest['headers']): HandshakeHeaders {
-  if (!(headers instanceof Headers)) return headers
+  // Some runtimes and frameworks have a class of their own for them.
+  if (!('get' in headers && typeof headers.get === 'function')) return headers as HandshakeHeaders
   const [cookie, origin, host] = ['cookie', 'origin', 'host'].map((name) => headers.get(name) ?? undefined)
   return { cookie, origin, host }
 }
 
 const DAY = 86_400
 
-function checked({ origins = [], checkEvery = 10 }: SocketSessionOptions): Required<SocketSessionOptions> {
-  const problems: string[] = []
-  const isOrigin = (text: string): boolean => URL.canParse(text) && new URL(text).origin === text
-  if (!origins.every(isOrigin)) problems.push('origins must be a list of origins, such as https://shop.example')
+const OPTIONS = ['origins', 'checkEvery']
+
+function checked({ origins = [], checkEvery = 10, ...others }: SocketSessionOptions): Required<SocketSessionOptions> {
+  const problems = Object.keys(others).map((name) => `${name} ${unknownOption(name, OPTIONS)}`)
+  const isOrigin = (text: unknown): boolean =>
+    typeof text === 'string' && URL.canParse(text) && new URL(text).origin === text
+  if (!Array.isArray(origins) || !origins.every(isOrigin))
+    problems.push('origins must be a list of origins, such as https://shop.example')
   if (!(checkEvery > 0 && checkEvery <= DAY)) problems.push(`checkEvery must be a number of seconds up to ${DAY}`)
   if (problems.length > 0) throw new ConfigError('socketSession()', problems)
   return { origins, checkEvery }
 }
 
-/** Programs send no Origin, and can't be lured; browsers always do. The scheme is the proxy's business. */
+/**
+ * Browsers send an Origin with each request for a WebSocket (RFC 6455, section 4.1); programs need not, and can't be lured.
+ * The scheme is the proxy's business.
+ */
 function assertOrigin(origin: string | undefined, host: string | undefined, origins: readonly string[]): void {
   if (origin === undefined || origins.includes(origin)) return
-  if (URL.canParse(origin) && new URL(origin).host === host?.toLowerCase()) return
+  if (host && URL.canParse(origin) && new URL(origin).host === host.toLowerCase()) return
   throw new SessionError(
     'ERR_ORIGIN',
     `A page of ${describeValue(origin)} asked for a socket of ${describeValue(host)}: name it in origins if it may`,

@@ -20,7 +20,7 @@ interface CallOptions {
 interface LookupResponse {
   found?: readonly EntityResult[] | null
   missing?: readonly unknown[] | null
-  deferred?: readonly unknown[] | null
+  deferred?: readonly Key[] | null
 }
 
 interface CommitResponse {
@@ -40,8 +40,12 @@ interface EntityResult {
   version?: Int64
 }
 
+interface Key {
+  path?: readonly { name?: string | null }[] | null
+}
+
 export interface Entity {
-  key?: { path?: readonly { name?: string | null }[] | null } | null
+  key?: Key | null
   properties?: Record<string, PropertyValue> | null
 }
 
@@ -70,9 +74,11 @@ export function codeOf(error: unknown): unknown {
   return Object(error).code as unknown
 }
 
-export function explained(error: unknown): unknown {
+/** @param names What must not be told: Google's messages quote keys, and in NDB's these are session ids. */
+export function explained(error: unknown, names: readonly string[] = []): Error {
   const code = codeOf(error)
-  if (!LASTING.includes(code as number)) return error
+  const told = names.reduce((text, name) => text.replaceAll(name, '<key>'), messageOf(error))
+  if (!LASTING.includes(code as number)) return new Error(`Datastore: ${told}`)
   const hint = code === PERMISSION_DENIED ? ' (the role roles/datastore.user is needed)' : ''
-  return new SessionError('ERR_BACKEND', `Datastore refused: ${messageOf(error)}${hint}`, { cause: error })
+  return new SessionError('ERR_BACKEND', `Datastore refused: ${told}${hint}`)
 }

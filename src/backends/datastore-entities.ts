@@ -88,16 +88,19 @@ export class EntityStore {
     const { client, database } = await this.#open()
     const keys = names.map((name) => this.#key(database, name))
     const request = { ...database, keys, ...(mask && { propertyMask: { paths: mask } }) }
-    const [{ found, missing, deferred }] = await client.lookup(request, this.#limits).catch(explain)
+    const [{ found, missing, deferred }] = await client.lookup(request, this.#limits).catch((error: unknown) => {
+      throw explained(error, names)
+    })
     // A busy server may put keys off. They are not missing.
-    if ((found?.length ?? 0) + (missing?.length ?? 0) < names.length || (deferred?.length ?? 0) > 0) {
-      throw new Error('Datastore did not look up all keys')
-    }
-    return (found ?? []).map(({ entity, version }) => ({
+    const later = (deferred ?? []).map((key) => nameOf({ key }))
+    const settled = (found?.length ?? 0) + (missing?.length ?? 0)
+    if (settled === 0 || settled + later.length < names.length) throw new Error('Datastore did not look up all keys')
+    const entities = (found ?? []).map(({ entity, version }) => ({
       name: nameOf(entity),
       version: String(version),
       properties: entity?.properties ?? {},
     }))
+    return [...entities, ...(await this.getAll(later, mask))]
   }
 
   /** The new version; undefined if there is an entity already, or others are writing it. */
@@ -135,7 +138,9 @@ export class EntityStore {
       ...(cursor !== '' && { startCursor: Buffer.from(cursor, 'base64') }),
     }
     const request = { ...database, partitionId: this.#partition(database), query }
-    const [{ batch }] = await client.runQuery(request, this.#limits).catch(explain)
+    const [{ batch }] = await client.runQuery(request, this.#limits).catch((error: unknown) => {
+      throw explained(error)
+    })
     const names = (batch?.entityResults ?? []).map(({ entity }) => nameOf(entity))
     // The Datastore emulator never says that there are no more.
     const isLast = names.length < limit && batch?.moreResults !== 'NOT_FINISHED'
@@ -157,7 +162,7 @@ export class EntityStore {
       return result?.conflictDetected ? undefined : String(result?.version)
     } catch (error) {
       if (REFUSALS.includes(codeOf(error) as number)) return undefined
-      throw explained(error)
+      throw explained(error, [name])
     }
   }
 
@@ -187,10 +192,6 @@ const REFUSALS = [NOT_FOUND, ALREADY_EXISTS, FAILED_PRECONDITION, ABORTED]
 /** Always with the strategy: by its default the Firestore emulator writes over whatever version is there. */
 function exactly(baseVersion: string): object {
   return { baseVersion, conflictResolutionStrategy: 'FAIL' }
-}
-
-function explain(error: unknown): never {
-  throw explained(error)
 }
 
 function nameOf(entity: Entity | null | undefined): string {

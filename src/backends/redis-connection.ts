@@ -100,8 +100,10 @@ function requireClient(): { name: (typeof CLIENT_PACKAGES)[number]; module: obje
       return { name, module: require(name) as object }
     } catch (error) {
       const { code, message } = error as NodeJS.ErrnoException
-      // A client that is there but lacks something of its own is not "not installed".
-      if (code !== 'MODULE_NOT_FOUND' || !message.includes(`'${name}'`)) throw error
+      // A client that is there but lacks something of its own is not "not installed". Turbopack, the bundler of Next.js, calls
+      // what it can't find 'unknown'.
+      const isMissing = message.includes(`'${name}'`) || message.includes("'unknown'")
+      if (code !== 'MODULE_NOT_FOUND' || !isMissing) throw error
     }
   }
   throw new SessionError(

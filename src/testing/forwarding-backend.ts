@@ -75,10 +75,12 @@ class AroundBackend extends ForwardingBackend {
 }
 
 function forwardToPlain(inner: PlainBackend, around: Around): PlainBackend {
-  const { maxBytes } = inner
+  const { maxBytes, form } = inner
   return {
     layout: 'plain',
     ...(maxBytes !== undefined && { maxBytes }),
+    ...(form !== undefined && { form }),
+    ...(inner.list && { list: inner.list.bind(inner) }),
     read: (key, now) => around(callOf('read', key), () => inner.read(key, now)),
     create: (key, value, deadline, now) =>
       around(callOf('create', key, value, deadline), () => inner.create(key, value, deadline, now)),

@@ -95,6 +95,20 @@ describe('while it is open', () => {
     expect(new Set(backend.calls.slice(calls))).toEqual(new Set(['read']))
   })
 
+  test('reload() does not write each time for a cookie that is to be sealed anew, which it can not be here', async () => {
+    const cookie = await logIn()
+    const rotated = createSessions({
+      secret: ['another secret for tests, and for nothing else', 'a secret for tests, and for nothing else'],
+      backend,
+      timeout: 600,
+      clock: clock.now,
+    })
+    const socket = await socketSession(rotated, { headers: { cookie } })
+    const calls = backend.calls.length
+    for (let times = 0; times < 3; times++) await socket.reload()
+    expect(backend.calls.slice(calls)).toEqual(['read', 'read', 'read'])
+  })
+
   test('a visitor without a session has an empty one, and nobody looks after it', async () => {
     const calls = backend.calls.length
     const { socket, ends } = await open(undefined, { checkEvery: SOON })
@@ -172,6 +186,38 @@ describe('it is told that its session has ended', () => {
     expect(other.ends).toEqual([])
   })
 
+  test('if it ended between the handshake and the first that asks to be told', async () => {
+    const cookie = await logIn()
+    const socket = await socketSession(sessions, { headers: { cookie } })
+    onTestFinished(() => socket.close())
+    await request(elsewhere, (session) => session.terminate(), cookie)
+    expect(await new Promise((resolve) => socket.onEnd(resolve))).toBe('terminated')
+  })
+
+  test('by a log-out whose first answer was lost', async () => {
+    const store = new ParkingBackend()
+    const own = site(store)
+    const cookie = await request(own, (session) => session.set('user', 'ada'))
+    const socket = await socketSession(own, { headers: { cookie } })
+    onTestFinished(() => socket.close())
+    const ended = new Promise((resolve) => socket.onEnd(resolve))
+    store.loseNextReply()
+    await request(own, (session) => session.terminate(), cookie)
+    expect(await ended).toBe('terminated')
+  })
+
+  test('never if it asks to be told when it is closed', async () => {
+    const cookie = await logIn()
+    const socket = await socketSession(sessions, { headers: { cookie } }, { checkEvery: SOON })
+    socket.close()
+    const late: SessionEnd[] = []
+    socket.onEnd((end) => late.push(end))
+    const { ended } = await open(cookie, { checkEvery: SOON })
+    await request(sessions, (session) => session.terminate(), cookie)
+    await ended
+    expect(late).toEqual([])
+  })
+
   test('but not any more when it is closed', async () => {
     const cookie = await logIn()
     const { socket, ends } = await open(cookie, { checkEvery: SOON })
@@ -200,6 +246,7 @@ describe('who may open one', () => {
     ['a page of a subdomain', 'https://blog.shop.example', undefined],
     ['a page of another port', 'https://shop.example:8443', undefined],
     ['a page that hides where it is from', 'null', undefined],
+    ['a file', 'file://', undefined],
     ['a page of a listed host by another scheme', 'http://admin.example', ['https://admin.example']],
   ])('not %s', async (_, origin, origins) => {
     await expect(ask(origin, origins)).rejects.toMatchObject({ code: 'ERR_ORIGIN', status: 403 })
@@ -218,9 +265,11 @@ describe('who may open one', () => {
   test.each([
     [{ checkEvery: 0 }, /checkEvery must be a number of seconds up to 86400/],
     [{ checkEvery: Number.NaN }, /checkEvery must be a number of seconds/],
+    [{ orgins: ['https://shop.example'] }, /orgins is not an option/],
+    [{ origins: 'https://shop.example' }, /origins must be a list of origins/],
     [{ origins: ['shop.example'] }, /origins must be a list of origins, such as https:\/\/shop.example/],
   ])('wrong options are refused: %o', async (options, message) => {
-    const opened = socketSession(sessions, { headers: {} }, options)
+    const opened = socketSession(sessions, { headers: {} }, options as SocketSessionOptions)
     await expect(opened).rejects.toThrow(
       expect.objectContaining({ code: 'ERR_CONFIG', message: expect.stringMatching(message) }),
     )

@@ -22,6 +22,7 @@ export function signal(): Signal {
 export class ParkingBackend extends ForwardingBackend {
   #barrier: { arrived: Signal; opened: Signal } | undefined
   #outage: Error | undefined
+  #losesReply = false
   /** Every call so far, in order. */
   readonly calls: string[] = []
 
@@ -45,6 +46,11 @@ export class ParkingBackend extends ForwardingBackend {
     this.#barrier = undefined
   }
 
+  /** The next write is done, and nobody is told. */
+  loseNextReply(): void {
+    this.#losesReply = true
+  }
+
   /** From now on every call is refused for good, those that wait included, until `release`. */
   fail(): void {
     // An error of another kind would be tried again, for as long as the test may take to look around.
@@ -61,6 +67,9 @@ export class ParkingBackend extends ForwardingBackend {
     }
     this.calls.push(operation)
     if (this.#outage) throw this.#outage
-    return run()
+    const outcome = await run()
+    if (!this.#losesReply || operation === 'read') return outcome
+    this.#losesReply = false
+    throw new Error('The reply was lost')
   }
 }

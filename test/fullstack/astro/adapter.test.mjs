@@ -121,6 +121,21 @@ describe('a page', () => {
     expect(body).toContain('No such page: it')
   })
 
+  test('that was not found is kept out of shared caches if only its error page asks for the session', async () => {
+    const { origin, browser } = await site({
+      page: async () => new Response(null, { status: 404 }),
+      notFound: async ({ locals }) => {
+        const session = await locals.session()
+        session.set('missing', 'it')
+        return session.get('missing')
+      },
+    })
+    const first = await browser.get(`${origin}/page/missing`)
+    expect([first.status, first.setCookies.length, first.headers['cache-control']]).toEqual([404, 1, 'no-store'])
+    const second = await browser.get(`${origin}/page/missing`)
+    expect([second.headers.vary, second.headers['cache-control']]).toEqual(['Cookie', 'private, no-cache'])
+  })
+
   test('that throws leaves its change to the error page, with which both are stored', async () => {
     const { origin, browser } = await site({
       page: async ({ locals }) => {

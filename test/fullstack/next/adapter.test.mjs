@@ -98,11 +98,14 @@ describe('a route handler', () => {
     const answer = await visit(browser)
     expect([answer.status, answer.headers.location]).toEqual([307, '/next'])
     expect(answer.setCookies).toEqual([
-      expect.stringMatching(/^vishnu=[\w-]+; Path=\/; Secure; HttpOnly; SameSite=Lax$/),
+      expect.stringMatching(/^vishnu=[\w-]+; Path=\/; HttpOnly; Secure; SameSite=Lax$/),
     ])
     expect(backend.operations()).toEqual(['create'])
-    globalThis.stage.handler = setAndThen(() => permanentRedirect('/next'))
-    expect((await visit(browser)).status).toBe(308)
+    globalThis.stage.handler = setAndThen(() => permanentRedirect('/else;where'))
+    const { status, headers, setCookies } = await visit(new Browser())
+    expect([status, headers.location, setCookies.length]).toEqual([308, '/else;where', 1])
+    // A cache would keep it otherwise, with the cookie in it.
+    expect([headers['cache-control'], headers.vary]).toEqual(['no-store', expect.stringContaining('Cookie')])
     globalThis.stage.handler = setAndThen(() => redirect('/next'))
     expect((await browser.post(`${fixture.origin}/`, { headers: form, body: 'a=b' })).status).toBe(303)
   })
@@ -112,6 +115,13 @@ describe('a route handler', () => {
     backend.failNext('create', 1000)
     const { status, headers, setCookies } = await visit(browser)
     expect([status, headers.location, setCookies]).toEqual([503, undefined, []])
+  })
+
+  test('that is force-static is refused, since everybody would get the session that it begins', async () => {
+    const { browser, backend } = stage()
+    const { status, setCookies } = await visit(browser, '/static/one')
+    expect([status, setCookies, backend.operations()]).toEqual([500, [], []])
+    expect(globalThis.stage.thrown).toMatchObject({ code: 'ERR_NO_REQUEST' })
   })
 
   test('that calls notFound() is answered without our cookie, so its changes are dropped', async () => {
@@ -225,6 +235,14 @@ describe('a server action', () => {
     })
     expect(textOf(answer)).toBe('ada ada')
     expect(backend.operations()).toEqual(['create'])
+  })
+
+  test('may be guarded by what reads the session first', async () => {
+    const { browser } = stage({ action: (session) => session.set('user', 'ada') })
+    globalThis.stage.guard = true
+    const { status, setCookies } = await act(browser)
+    expect([status, setCookies.length]).toEqual([200, 1])
+    expect(textOf(await visit(browser, '/action'))).toContain('ada')
   })
 
   test('is not led astray by a planted cookie', async () => {

@@ -11,13 +11,6 @@ const root = join(import.meta.dirname, '../../..')
 const example = join(root, 'examples/react-router')
 const tsc = join(root, 'node_modules/typescript/bin/tsc')
 
-/** Of the application in docs/frameworks/react-router.md, which leaves them out. */
-const documentedRoutes = `
-import { index, route } from '@react-router/dev/routes'
-
-export default [index('routes/home.tsx'), route('login', 'routes/login.ts'), route('logout', 'routes/logout.ts')]
-`
-
 /**
  * The tests of the adapter, with the packages of one folder.
  *
@@ -83,7 +76,6 @@ export function reactRouterTests(folder, { node = process.execPath, bin, config 
     onTestFinished(() => project.remove())
     await rm(join(project.dir, 'app'), { recursive: true })
     await writeSnippets(project, 'react-router.md')
-    await writeFile(join(project.dir, 'app/routes.ts'), documentedRoutes)
     expect(await compile(project)).toBe('')
   })
 

@@ -90,6 +90,46 @@ describe('a load function', () => {
     expect(JSON.parse((await browser.get(`${origin}/show`)).body)).toEqual({ page: 'set', endpoint: 'set' })
   })
 
+  test('shares its visit though it sets a cookie of its own in between', async () => {
+    const { origin, browser } = await site({
+      load: async (event) => {
+        event.cookies.set('theme', 'dark', { path: '/' })
+        return { now: await (await event.fetch('/endpoint')).text() }
+      },
+      endpoints: {
+        '/endpoint': async ({ session }) => {
+          const mine = await session()
+          mine.set('endpoint', 'set')
+          return { status: 200, body: 'stored' }
+        },
+        '/show': show,
+      },
+    })
+    const { body, setCookies } = await browser.get(`${origin}/page/one`)
+    expect(body).toContain('<p>stored</p>')
+    expect(setCookies.map((line) => line.split('=')[0]).toSorted()).toEqual(['theme', 'vishnu'])
+    expect(JSON.parse((await browser.get(`${origin}/show`)).body)).toEqual({ endpoint: 'set' })
+  })
+
+  test.each([
+    ['without a cookie', {}],
+    ['with a cookie of another kind', { cookie: 'other=1' }],
+  ])('a new visitor is a stranger to an endpoint that is fetched without credentials, %s', async (_, headers) => {
+    const { origin, browser } = await site({
+      load: async ({ fetch, locals }) => {
+        const session = await locals.session()
+        session.set('user', 'ada')
+        return { now: await (await fetch('/endpoint', { credentials: 'omit', headers })).text() }
+      },
+      endpoints: {
+        '/endpoint': async ({ session }) => ({ status: 200, body: String((await session()).get('user')) }),
+      },
+    })
+    for (let visits = 0; visits < 2; visits++) {
+      expect((await browser.get(`${origin}/page/one`)).body).toContain('<p>undefined</p>')
+    }
+  })
+
   test('has an endpoint of its own find no session, and begin none, if it fetches it without credentials', async () => {
     const { origin, browser } = await site({
       load: async ({ fetch, locals }) => {
