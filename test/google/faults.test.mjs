@@ -1,4 +1,7 @@
+import { Buffer } from 'node:buffer'
+import { inspect } from 'node:util'
 import { afterEach, describe, expect, inject, test, vi } from 'vitest'
+import { appEngineNdb } from '../../src/backends/app-engine-ndb.ts'
 import { datastore } from '../../src/backends/datastore.ts'
 import { startBlackhole } from '../helpers/blackhole.ts'
 import { begin, endingOf, newVisitor, request, startServer, valuesOf } from '../helpers/contract-requests.ts'
@@ -44,6 +47,45 @@ async function expectOutage(sessions, cookie) {
 describe.skipIf(inject('sdk').missing)('with datastore(),', () => {
   const [name] = emulatorNames
   const host = () => inject('hosts')[name]
+
+  /** Google's client, but for how keys are looked up. */
+  function clientWith(lookup) {
+    const { client, close } = rawEntities(host(), KIND)
+    closers.push(close)
+    return Object.assign(Object.create(client), { lookup: (...args) => lookup(client, ...args) })
+  }
+
+  test('a busy server that puts off keys is asked for them again, so that a clean-up goes on', async () => {
+    let deferred = 0
+    const client = clientWith(async (real, asked, options) => {
+      const [first, ...others] = asked.keys
+      if (others.length === 0) return real.lookup(asked, options)
+      deferred++
+      const [response] = await real.lookup({ ...asked, keys: others }, options)
+      return [{ ...response, deferred: [first] }]
+    })
+    const backend = datastore({ projectId: 'test', namespace: newNamespace(), client })
+    const now = Date.now()
+    for (const letter of 'abcd') await backend.create(letter.repeat(43), Buffer.from('record'), now + 1000, now)
+    const expiry = { now: now + 2000, dormantBefore: 0 }
+    expect(await backend.sweep(expiry, 100)).toEqual({ deleted: 4, done: true })
+    expect(deferred).toBeGreaterThan(0)
+  })
+
+  test.each([
+    ['one that may pass', 10],
+    ["one that won't", 3],
+  ])('an error that quotes a key does not leave, %s', async (_, code) => {
+    const client = clientWith(async (_real, { keys }) => {
+      const [{ name: id }] = keys[0].path
+      throw Object.assign(new Error(`too much contention on entity (VishnuSession, "${id}")`), { code })
+    })
+    const backend = appEngineNdb({ projectId: 'test', namespace: newNamespace(), client })
+    const id = '0123456789abcdef0123456789abcdef'
+    const error = await backend.read(id, Date.now()).catch((reason) => reason)
+    expect(inspect(error, { depth: 5 })).toContain('too much contention on entity (VishnuSession, "<key>")')
+    expect(inspect(error, { depth: 5 })).not.toContain(id)
+  })
 
   test('a server that is down is an outage, told at once, and not a visitor without a session', async () => {
     const network = await startNetwork(host())
