@@ -86,9 +86,13 @@ function belongs(name, file) {
 }
 
 /** These adapters are made of parts of their framework's. */
-const frameworks = { 'vishnu/nest': '@nestjs/common', 'vishnu/elysia': 'elysia', 'vishnu/next': 'next/headers.js' }
+const frameworks = {
+  'vishnu/nest': ['@nestjs/common'],
+  'vishnu/elysia': ['elysia'],
+  'vishnu/next': ['next/headers.js', 'next/server.js'],
+}
 
 /** A backend may import its client, if it is there. */
 function isOwnClient(name, path) {
-  return frameworks[name] === path || (name.startsWith('vishnu/backends/') && clientLibraries.includes(path))
+  return frameworks[name]?.includes(path) || (name.startsWith('vishnu/backends/') && clientLibraries.includes(path))
 }

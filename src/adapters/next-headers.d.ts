@@ -9,3 +9,7 @@ declare module 'next/headers.js' {
     path: string
   }
 }
+
+declare module 'next/server.js' {
+  export function connection(): Promise<void>
+}

@@ -1,4 +1,5 @@
 import { headers } from 'next/headers.js'
+import { connection } from 'next/server.js'
 import type { Sessions } from '../sessions.js'
 import { respondWith } from './fetch-response.js'
 import { setCookies } from './next-cookies.js'
@@ -54,6 +55,8 @@ export function sessionAction<Data extends object, Args extends unknown[], Resul
  * A server component can't change it: `set` throws `ERR_COMMITTED`.
  */
 export async function readSession<Data extends object>(sessions: Sessions<Data>): ReturnType<Sessions<Data>['get']> {
+  // With `cacheComponents` Next.js would take a look at the clock, before anybody has come, for a mistake.
+  await connection()
   const visit = await beginReading(sessions)
   visit?.headersAreSent('Next.js lets only server actions and route handlers set a cookie. Change the session there')
   const session = await sessions.get(await headers())

@@ -78,7 +78,7 @@ export function codeOf(error: unknown): unknown {
 export function explained(error: unknown, names: readonly string[] = []): Error {
   const code = codeOf(error)
   const told = names.reduce((text, name) => text.replaceAll(name, '<key>'), messageOf(error))
-  if (!LASTING.includes(code as number)) return new Error(`Datastore: ${told}`)
+  if (!LASTING.includes(code as number)) return Object.assign(new Error(`Datastore: ${told}`), { code })
   const hint = code === PERMISSION_DENIED ? ' (the role roles/datastore.user is needed)' : ''
   return new SessionError('ERR_BACKEND', `Datastore refused: ${told}${hint}`)
 }

@@ -50,7 +50,7 @@ export class Stage {
     const clock = (this.clock = new Clock(random.fork(2)))
     this.recorder = new Recorder(() => clock.now() - clock.start)
     // Its cookies are sealed with the same secret, and no other server knows their ids.
-    const elsewhere = this.#createSessions(options.dialect ? nowhere : memory(), { autoSave: true })
+    const elsewhere = this.#createSessions(options.dialect ? nowhere(options.dialect) : memory(), { autoSave: true })
     const servers = Array.from({ length: options.servers }, (_, server) => this.#startServer(server))
     this.world = {
       recorder: this.recorder,

@@ -1,4 +1,5 @@
 import type { Backend, PlainBackend } from '../backend.js'
+import type { DialectFactory } from '../dialect.js'
 import { forwardTo } from './forwarding-backend.js'
 import type { Order } from './history-order.js'
 import type { SeededRandom } from './history-random.js'
@@ -41,11 +42,20 @@ export function inOrder<B extends Backend | PlainBackend>(inner: B, order: Order
   )
 }
 
-/** Keeps nothing: what is stored there nobody finds. */
-export const nowhere: PlainBackend = {
-  layout: 'plain',
-  read: async () => undefined,
-  create: async (_, value) => ({ value, version: 0 }),
-  replace: async () => 'gone',
-  delete: async () => 'gone',
+/** Keeps nothing, for any plain dialect: what is stored there nobody finds. */
+export function nowhere(dialect: DialectFactory): PlainBackend {
+  const made = dialect({
+    secrets: ['of no session'.repeat(3)],
+    encryptKeys: [],
+    cookieName: 'nowhere',
+    random: (size) => new Uint8Array(size),
+  })
+  return {
+    layout: 'plain',
+    ...(made.layout === 'plain' && made.form && { form: made.form }),
+    read: async () => undefined,
+    create: async (_, value) => ({ value, version: 0 }),
+    replace: async () => 'gone',
+    delete: async () => 'gone',
+  }
 }

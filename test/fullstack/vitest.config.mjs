@@ -7,8 +7,8 @@ export default defineConfig({
     root: import.meta.dirname,
     include: ['*/*.test.mjs'],
     globalSetup: './helpers/build-package.mjs',
-    // One framework's server and one Chromium at a time.
-    fileParallelism: false,
+    // Two frameworks, each with a server and a Chromium, at a time: they wait more than they work.
+    maxWorkers: 2,
     // Frameworks print what the tests let go wrong.
     silent: 'passed-only',
     testTimeout: 120_000,

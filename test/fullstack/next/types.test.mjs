@@ -54,9 +54,12 @@ export default async function Page() {
 const headers = `
 import type * as declared from 'declared-headers'
 import type * as wrong from 'wrong-headers'
+import type * as declaredServer from 'declared-server'
 import * as headers from 'next/headers.js'
+import * as server from 'next/server.js'
 
 export const checked: typeof declared = headers
+export const checkedServer: typeof declaredServer = server
 // @ts-expect-error Next.js has no such function.
 export const refused: typeof wrong = headers
 `
@@ -69,9 +72,12 @@ test("the adapter's types fit those of Next.js, and the snippets of the document
 
   // What the adapter takes Next.js for, and the same with a function more.
   const declaration = await readFile(join(root, 'src/adapters/next-headers.d.ts'), 'utf8')
-  const declared = declaration.replace('next/headers.js', 'declared-headers')
+  const declared = declaration
+    .replace('next/headers.js', 'declared-headers')
+    .replace('next/server.js', 'declared-server')
   const wrong = declaration
     .replace('next/headers.js', 'wrong-headers')
+    .replace('next/server.js', 'wrong-server')
     .replace('{', '{ export function trailers(): void')
 
   const files = {
