@@ -35,20 +35,21 @@ const count = { passed: 0, failed: 0, skipped: 0 }
 const [first, ...others] = process.argv.slice(2)
 
 if (first === '--browser') {
-  if (prepareDependencies() && prepareBrowser() && prepareBuild()) countBrowserTests(others)
+  if (prepareDependencies() && prepareBrowser() && prepareBuild()) countFolder('browser', others)
   else count.failed++
 } else if (first === '--fullstack') {
-  if (prepareDependencies() && prepareBrowser() && prepareRedis() && prepareFullstack()) countFullstackTests(others)
+  if (prepareDependencies() && prepareBrowser() && prepareRedis() && prepareFullstack())
+    countFolder('fullstack', others)
   else count.failed++
 } else if (first === '--google') {
-  if (prepareDependencies() && prepareGoogle()) countGoogleTests(others)
+  if (prepareDependencies() && prepareGoogle()) countFolder('google', others)
   else count.failed++
 } else if (first === '--histories') {
   process.env.HISTORY_OPERATIONS = others[0] ?? '100000'
   if (prepareDependencies() && prepareRedis() && prepareMemcached()) countTests(['test/histories'])
   else count.failed++
 } else if (first === '--runtimes') {
-  if (prepareDependencies() && prepareRedis() && prepareRuntimes()) countRuntimeTests(others)
+  if (prepareDependencies() && prepareRedis() && prepareRuntimes()) countFolder('runtimes', others)
   else count.failed++
 } else {
   const args = first === undefined ? [] : [first, ...others]
@@ -66,12 +67,12 @@ if (first === '--browser') {
     heading('tests')
     countTests(args)
     if (isComplete) {
-      countBrowserTests([])
-      countFrameworkTests()
-      countFullstackTests([])
-      countGoogleTests([])
+      countFolder('browser')
+      countFolder('frameworks')
+      countFolder('fullstack')
+      countFolder('google')
       process.env.RUNTIMES = 'newest'
-      countRuntimeTests([])
+      countFolder('runtimes')
     }
   } else {
     count.failed++
@@ -128,29 +129,10 @@ function countQuality() {
   count.failed += withVerdict('FAILED') || crashed
 }
 
-function countBrowserTests(args) {
-  heading('browser')
-  countTests(['--config', 'test/browser/vitest.config.mjs', ...args])
-}
-
-function countFrameworkTests() {
-  heading('frameworks')
-  countTests(['--config', 'test/frameworks/vitest.config.mjs'])
-}
-
-function countFullstackTests(args) {
-  heading('full-stack frameworks')
-  countTests(['--config', 'test/fullstack/vitest.config.mjs', ...args])
-}
-
-function countGoogleTests(args) {
-  heading('google')
-  countTests(['--config', 'test/google/vitest.config.mjs', ...args])
-}
-
-function countRuntimeTests(args) {
-  heading('runtimes')
-  countTests(['--config', 'test/runtimes/vitest.config.mjs', ...args])
+/** The tests of a folder that has packages of its own. */
+function countFolder(name, args = []) {
+  heading(name)
+  countTests(['--config', `test/${name}/vitest.config.mjs`, ...args])
 }
 
 /** vitest's exit code counts too: it fails for errors outside of any test, which its report does not list. */

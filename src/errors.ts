@@ -91,6 +91,18 @@ export function messageOf(error: unknown): string {
   return error instanceof Error ? error.message : String(error)
 }
 
+/** For checks of options. */
+export function isWholeNumber(value: unknown, min: number, max: number): value is number {
+  return Number.isInteger(value) && (value as number) >= min && (value as number) <= max
+}
+
+/** Whether `require` failed because this package is not installed. One that is there may lack something of its own. */
+export function isMissingPackage(error: unknown, name: string): boolean {
+  const { code, message } = error as NodeJS.ErrnoException
+  // Turbopack, the bundler of Next.js, calls what it can't find 'unknown'.
+  return code === 'MODULE_NOT_FOUND' && (message.includes(`'${name}'`) || message.includes("'unknown'"))
+}
+
 /** A key, value or timeout that can't be stored. Thrown by the call that passed it; nothing has changed. */
 export class SessionTypeError extends TypeError {
   /** Stable: program against this, not against the message. */

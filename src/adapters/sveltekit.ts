@@ -1,11 +1,12 @@
 import { AsyncLocalStorage } from 'node:async_hooks'
 import type { Sessions, Visit } from '../sessions.js'
 import { prerenderedError, respondWith, withStatus } from './fetch-response.js'
+import { readSetCookie } from './set-cookie-line.js'
 
 /** What this adapter uses of SvelteKit's `RequestEvent`. */
 export interface SvelteKitEvent {
   request: Request
-  cookies: { set(name: string, value: string, options: { path: string }): void }
+  cookies: { set(name: string, value: string, options: { path: string; encode?: (value: string) => string }): void }
   locals: object
   /** Whether this is a request to an endpoint of the application's own, made by `event.fetch`. */
   isSubRequest: boolean
@@ -55,7 +56,10 @@ export function sessionHandle<Data extends object>(sessions: Sessions<Data>): Se
   /** For a redirect that another hook throws: SvelteKit makes the response, with the cookies that it knows of. */
   async function commitTo(cookies: SvelteKitEvent['cookies'], visit: Visit<Data>): Promise<void> {
     const { append } = await sessions.commit(visit, () => undefined)
-    for (const [, line] of append) setCookie(cookies, line)
+    for (const [, line] of append) {
+      const { name, value, options } = readSetCookie(line)
+      cookies.set(name, value, { ...options, encode: String })
+    }
   }
 }
 
@@ -65,23 +69,4 @@ const PRERENDERED = 'x-sveltekit-routeid'
 
 function isRedirect(error: unknown): boolean {
   return typeof error === 'object' && error !== null && 'location' in error && 'status' in error
-}
-
-function setCookie(cookies: SvelteKitEvent['cookies'], line: string): void {
-  const [[name = '', value = ''] = [], ...rest] = line.split('; ').map((part) => part.split('='))
-  const attributes: Partial<Record<string, string>> = Object.fromEntries(rest.map(([key, text = '']) => [key, text]))
-  const { Path: path = '', Domain: domain, Expires: expires, SameSite: sameSite, Priority: priority } = attributes
-  const options = {
-    path,
-    domain,
-    sameSite,
-    priority,
-    expires: expires && new Date(expires),
-    maxAge: attributes['Max-Age'] && Number(attributes['Max-Age']),
-    httpOnly: 'HttpOnly' in attributes,
-    secure: 'Secure' in attributes,
-    partitioned: 'Partitioned' in attributes,
-    encode: String,
-  }
-  cookies.set(name, value, options)
 }

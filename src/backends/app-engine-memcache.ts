@@ -1,6 +1,6 @@
 import process from 'node:process'
 import type { Backend, PlainBackend } from '../backend.js'
-import { ConfigError, describeValue, unknownOption } from '../errors.js'
+import { ConfigError, describeValue, isWholeNumber, unknownOption } from '../errors.js'
 import { AppEngineMemcacheCommands } from './app-engine-memcache-commands.js'
 import { PlainAppEngineMemcacheBackend } from './app-engine-memcache-plain.js'
 import { AppEngineRpc } from './app-engine-memcache-rpc.js'
@@ -68,13 +68,9 @@ function check(options: AppEngineMemcacheOptions & { layout?: 'plain' }): Requir
   const isNamespace = typeof namespace === 'string' && /^[\w.-]{0,100}$/.test(namespace)
   must(isNamespace, 'namespace', 'up to 100 of the characters A-Z a-z 0-9 . _ -', namespace)
   must(typeof host === 'string' && /^[\x21-\x7e]+$/.test(host), 'host', 'a host name or an address', host)
-  must(isWholeNumber(port, 65_535), 'port', 'a whole number from 1 to 65535', port)
-  must(isWholeNumber(timeout, 600_000), 'timeout', 'a whole number of milliseconds from 1 to 600000', timeout)
+  must(isWholeNumber(port, 1, 65_535), 'port', 'a whole number from 1 to 65535', port)
+  must(isWholeNumber(timeout, 1, 600_000), 'timeout', 'a whole number of milliseconds from 1 to 600000', timeout)
   if (layout !== undefined && layout !== 'plain') problems.push("layout must be 'plain' or left out")
   if (problems.length > 0) throw new ConfigError('appEngineMemcache', problems)
   return { namespace, host, port, timeout, layout }
-}
-
-function isWholeNumber(value: unknown, max: number): boolean {
-  return Number.isInteger(value) && (value as number) >= 1 && (value as number) <= max
 }

@@ -1,5 +1,5 @@
 import { createRequire } from 'node:module'
-import { ConfigError, describeValue, SessionError, unknownOption } from '../errors.js'
+import { ConfigError, describeValue, isMissingPackage, SessionError, unknownOption } from '../errors.js'
 import type { DatastoreClient } from './datastore-client.js'
 
 /** Where the entities are, and how to get there. */
@@ -151,9 +151,7 @@ function requirePackage(factory: string): Package {
   try {
     return createRequire(import.meta.url)('@google-cloud/datastore') as Package
   } catch (error) {
-    const { code, message } = error as NodeJS.ErrnoException
-    // A client that is there but lacks something of its own is not "not installed".
-    if (code !== 'MODULE_NOT_FOUND' || !message.includes("'@google-cloud/datastore'")) throw error
+    if (!isMissingPackage(error, '@google-cloud/datastore')) throw error
     throw new SessionError(
       'ERR_CLIENT_MISSING',
       `${factory}() needs Google's client: npm install @google-cloud/datastore, or pass your own as { client }`,

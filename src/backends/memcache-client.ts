@@ -2,7 +2,7 @@ import { Buffer } from 'node:buffer'
 import { createRequire } from 'node:module'
 import type { MemcacheClient } from 'memcache-client'
 import type { Backend } from '../backend.js'
-import { ConfigError, SessionError } from '../errors.js'
+import { ConfigError, isMissingPackage, SessionError } from '../errors.js'
 import { assertKey, ITEM_OVERHEAD_BYTES, MemcachedError, Ring } from '../memcached-client/index.js'
 import { guarded, REFUSALS, strange } from './memcache-client-guard.js'
 import { MemcachedBackend, type MemcachedCommands } from './memcached-entries.js'
@@ -148,9 +148,7 @@ function requireClient(): Package {
   try {
     return createRequire(import.meta.url)('memcache-client') as Package
   } catch (error) {
-    const { code, message } = error as NodeJS.ErrnoException
-    // A client that is there but lacks something of its own is not "not installed".
-    if (code !== 'MODULE_NOT_FOUND' || !message.includes("'memcache-client'")) throw error
+    if (!isMissingPackage(error, 'memcache-client')) throw error
     throw new SessionError(
       'ERR_CLIENT_MISSING',
       'memcacheClient() needs its package: npm install memcache-client (memcached() needs none)',

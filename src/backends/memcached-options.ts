@@ -1,4 +1,4 @@
-import { ConfigError, describeValue, unknownOption } from '../errors.js'
+import { ConfigError, describeValue, isWholeNumber, unknownOption } from '../errors.js'
 
 /** One of several servers. */
 export interface MemcachedAddress {
@@ -108,8 +108,4 @@ export function checkMemcachedOptions(
     timeout,
     maxItemBytes,
   }
-}
-
-function isWholeNumber(value: unknown, min: number, max: number): value is number {
-  return Number.isInteger(value) && (value as number) >= min && (value as number) <= max
 }

@@ -1,5 +1,5 @@
 import { createRequire } from 'node:module'
-import { describeValue, SessionError } from '../errors.js'
+import { describeValue, isMissingPackage, isWholeNumber, SessionError } from '../errors.js'
 import { bindClient, type RedisClient } from './redis-client.js'
 import { explained, type RedisCommands } from './redis-commands.js'
 
@@ -99,11 +99,7 @@ function requireClient(): { name: (typeof CLIENT_PACKAGES)[number]; module: obje
     try {
       return { name, module: require(name) as object }
     } catch (error) {
-      const { code, message } = error as NodeJS.ErrnoException
-      // A client that is there but lacks something of its own is not "not installed". Turbopack, the bundler of Next.js, calls
-      // what it can't find 'unknown'.
-      const isMissing = message.includes(`'${name}'`) || message.includes("'unknown'")
-      if (code !== 'MODULE_NOT_FOUND' || !isMissing) throw error
+      if (!isMissingPackage(error, name)) throw error
     }
   }
   throw new SessionError(
@@ -230,8 +226,4 @@ function connectLazily(
       if (firstTry) close()
     },
   }
-}
-
-function isWholeNumber(value: unknown, min: number, max: number): boolean {
-  return Number.isInteger(value) && (value as number) >= min && (value as number) <= max
 }

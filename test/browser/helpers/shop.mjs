@@ -1,19 +1,6 @@
-import { execFileSync } from 'node:child_process'
-import { chromium as launcher } from 'playwright-core'
 import { afterAll, afterEach, beforeAll, expect } from 'vitest'
-import { chromium } from '../../../scripts/prepare.mjs'
+import { launchChromium } from './chromium.mjs'
 import { Demo } from './demo.mjs'
-
-const flags = [
-  '--headless',
-  '--no-sandbox',
-  '--disable-gpu',
-  '--disable-quic',
-  '--no-first-run',
-  '--disable-background-networking',
-  '--disable-component-update',
-  '--disable-sync',
-]
 
 /** A demo and a Chromium for all tests of a file. Every test fails that leaves an error in a page's console. */
 export function openShop() {
@@ -22,8 +9,7 @@ export function openShop() {
 
   beforeAll(async () => {
     shop.demo = await Demo.start()
-    const path = execFileSync('which', [chromium], { encoding: 'utf8' }).trim()
-    shop.browser = await launcher.launch({ executablePath: path, args: flags })
+    shop.browser = await launchChromium()
   })
   afterEach(async () => {
     for (const context of contexts.splice(0)) await context.close()

@@ -1,5 +1,5 @@
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
-import { launchChromium } from './chromium.mjs'
+import { launchChromium } from '../../browser/helpers/chromium.mjs'
 import { Gate } from './gate.mjs'
 
 const PAGES = Array.from({ length: 10 }, (_, index) => index + 1)

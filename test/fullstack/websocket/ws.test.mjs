@@ -2,7 +2,7 @@ import { once } from 'node:events'
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest'
 import { WebSocket as Client } from 'ws'
 import { startRedis } from '../../helpers/redis-server.ts'
-import { launchChromium } from '../helpers/chromium.mjs'
+import { launchChromium } from '../../browser/helpers/chromium.mjs'
 import { Project } from '../helpers/project.mjs'
 
 const example = new URL('../../../examples/websocket', import.meta.url).pathname

@@ -1,8 +1,6 @@
 import { execFileSync } from 'node:child_process'
-import { createRequire } from 'node:module'
+import { chromium as launcher } from 'playwright-core'
 import { chromium } from '../../../scripts/prepare.mjs'
-
-const { chromium: launcher } = createRequire(new URL('../../browser/package.json', import.meta.url))('playwright-core')
 
 const flags = [
   '--headless',
