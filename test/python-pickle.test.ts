@@ -196,6 +196,8 @@ describe('a hostile pickle', () => {
     expect(refusal(() => decodeRecord(bytesOf(named))).message).toBe('it needs "os.system", which is not allowed')
     const long = Buffer.from(`c${'m'.repeat(5000)}\nname\n.`)
     expect(refusal(() => readPickle(long)).message.length).toBeLessThan(150)
+    const damaged = Buffer.from('cdatetime\tdatetime\nq\x05X\x0e CANARY-VALUE\n.')
+    expect(refusal(() => readPickle(damaged)).message).toBe('it needs a class of no proper name, which is not allowed')
   })
 
   test('that copies one long text many times over is refused before memory runs out', () => {

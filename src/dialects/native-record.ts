@@ -126,12 +126,15 @@ export function decodeRecord(key: string, value: Uint8Array): AtRest {
     timeout: timeout === ABSENT ? undefined : Number(timeout),
     publicId: publicId ?? '',
   }
+  // Told as a number, never as the text that stands there: if the line's end was lost, that text is the visitor's values.
+  const expected = Number(length)
   const isWhole =
-    fields.length === 6 && [header.created, header.absolute, header.timeout ?? 0].every(Number.isSafeInteger)
+    fields.length === 6 && [header.created, header.absolute, header.timeout ?? 0, expected].every(Number.isSafeInteger)
   if (!isWhole) return { kind: 'corrupt', reason: 'its header is damaged' }
   const lines = bytes.subarray(end)
-  if (lines.length - 1 !== Number(length) || lines.at(-1) !== NEWLINE) {
-    return { kind: 'corrupt', reason: `it should have ${length} bytes after its header and has ${lines.length - 1}` }
+  const actual = lines.length - 1
+  if (actual !== expected || lines.at(-1) !== NEWLINE) {
+    return { kind: 'corrupt', reason: `it should have ${expected} bytes after its header and has ${actual}` }
   }
   return { kind: 'session', record: { header, values: new Lines(lines) } }
 }

@@ -272,8 +272,7 @@ class PickleMachine {
 
   #pushCallable(module: string, name: string): void {
     const callable = callables.get(`${module} ${name}`)
-    if (!callable)
-      throw new PickleError(`it needs ${JSON.stringify(`${module}.${name}`.slice(0, 80))}, which is not allowed`)
+    if (!callable) throw new PickleError(`it needs ${describeClass(`${module}.${name}`)}, which is not allowed`)
     this.#push(callable)
   }
 
@@ -316,4 +315,9 @@ class PickleMachine {
       throw new PickleError('it gives attributes to what has none')
     }
   }
+}
+
+/** In a damaged pickle the name may be anything, a visitor's values too: told only if it looks like one. */
+function describeClass(name: string): string {
+  return /^[A-Za-z_][\w.]{0,79}$/.test(name) ? `"${name}"` : 'a class of no proper name'
 }
