@@ -155,10 +155,12 @@ test.each(['JSON', 'rich'])('a damaged %s value is not quoted in the error that 
     await leaks.fail(() => session.entries())
     await leaks.fail(() => session.update('user', (user) => user))
   }
-  // A record that is cut short is an event.
-  await backend.delete(key)
-  await backend.create(key, Buffer.from(text.slice(0, -3)), entry.deadline!, now())
-  await begin(sessions, cookie)
+  // A record that is cut short is an event, and so is one whose header runs on into the values.
+  for (const damaged of [text.slice(0, -3), text.replace('\n', 'X')]) {
+    await backend.delete(key)
+    await backend.create(key, Buffer.from(damaged), entry.deadline!, now())
+    await begin(sessions, cookie)
+  }
   expect(leaks.of(canariesOf(cookie, [key]))).toEqual([])
   expect(leaks.seen).toEqual({ events: ['corrupt'], codes: ['ERR_RECORD'] })
 })
@@ -253,6 +255,23 @@ const clients = {
     return redis({ client })
   },
 }
+
+test.each(Object.entries(clients))(
+  'with %s, a Redis whose commands were disabled is quoted without their arguments',
+  async (_, open) => {
+    for (const command of ['GET', 'EVALSHA']) {
+      const leaks = new Leaks()
+      const server = await startRedis({ args: ['--rename-command', command, ''] })
+      cleanups.push(server.stop)
+      const { backend, calls } = recordingBackend(open(server.port))
+      cleanups.push(() => backend.close?.())
+      const sessions = serverWith(backend, leaks, { backendTimeout: 500 })
+      await leaks.fail(async () => begin(sessions, await newVisitor(sessions, { user: value })))
+      expect(leaks.of({ value, key: calls[0]!.key })).toEqual([])
+      expect(leaks.seen).toEqual({ events: ['backendError'], codes: ['ERR_BACKEND'] })
+    }
+  },
+)
 
 test.each(Object.entries(clients))(
   'with %s, neither Redis nor its errors show what opens a session',

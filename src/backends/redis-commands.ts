@@ -74,6 +74,9 @@ function unconfirmed(reason: string, cause?: unknown): SessionError {
 /** Replies by which the server says that it did not do it and will not: trying again would only add load. */
 const REFUSAL = /^(OOM|NOPERM|NOAUTH|WRONGPASS|WRONGTYPE|MISCONF|ERR (invalid )?DB|ERR string exceeds)/
 
+/** What comes behind it is the command's arguments: the store key and the beginning of the values. */
+const UNKNOWN_COMMAND = /^ERR unknown (sub)?command '?[^',]*'?/
+
 export async function guarded<T>(call: () => Promise<T>): Promise<T> {
   try {
     return await call()
@@ -87,6 +90,9 @@ export function explained<E>(error: E): E | SessionError {
   if (!(error instanceof Error)) return error
   // ioredis attaches the command: the store key and the visitor's values, bound for somebody's error log.
   if ('command' in error) delete error.command
+  const [unknown] = UNKNOWN_COMMAND.exec(error.message) ?? []
+  // Without the cause, which quotes the arguments too.
+  if (unknown !== undefined) return new SessionError('ERR_BACKEND', `Redis refused: ${unknown}; has it been disabled?`)
   if (!REFUSAL.test(error.message)) return error
   return new SessionError('ERR_BACKEND', `Redis refused: ${error.message}`, { cause: error })
 }
