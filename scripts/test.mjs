@@ -2,6 +2,7 @@
 // Arguments are passed on to vitest, and the browser and `npm run check:quality` are left out: npm test -- test/cookie.test.ts
 // `npm run test:browser` runs the tests in the browser only; what follows --browser is passed on to them.
 // `npm run test:histories` plays histories of 100,000 operations on each backend; what follows --histories is how many.
+// `npm run fuzz` sends ten million damaged cookies and a million damaged records; what follows is how many cookies.
 // `npm run test:fullstack` runs those of the full-stack frameworks; what follows --fullstack is passed on: `-- astro`.
 // `npm run test:google` runs those against Google's emulators; what follows --google is passed on.
 // `npm run test:runtimes` runs those on Node, Bun, Deno and workerd, on older Nodes too; what follows --runtimes is passed on.
@@ -47,6 +48,10 @@ if (first === '--browser') {
 } else if (first === '--histories') {
   process.env.HISTORY_OPERATIONS = others[0] ?? '100000'
   if (prepareDependencies() && prepareRedis() && prepareMemcached()) countTests(['test/histories'])
+  else count.failed++
+} else if (first === '--fuzz') {
+  process.env.FUZZ_COOKIES = others[0] ?? '10000000'
+  if (prepareDependencies()) countTests(['test/fuzz'])
   else count.failed++
 } else if (first === '--runtimes') {
   if (prepareDependencies() && prepareRedis() && prepareRuntimes()) countFolder('runtimes', others)

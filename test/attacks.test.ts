@@ -2,6 +2,8 @@ import { describe, expect, test } from 'vitest'
 import { memory } from '../src/backends/memory.js'
 import { type Backend, createSessions, type SessionEvent, type SessionsOptions } from '../src/index.js'
 import { recordingBackend, wrapBackend } from './helpers/contract-backends.js'
+import { damagedCookies } from './fuzz/cookies.js'
+import { seededBelow } from './fuzz/fuzz-target.js'
 import { manualClock } from './helpers/clock.js'
 import {
   begin,
@@ -149,10 +151,10 @@ describe.each(seals)('with %s cookies', (_, options) => {
     const { sessions, cookie, calls, events } = await target(options)
     const other = await newVisitor(sessions, { user: 'bob' })
     calls.splice(0)
-    const mutate = mutations(cookie.slice(7), other.slice(7))
+    const damaged = damagedCookies(seededBelow(1), [cookie.slice(7), other.slice(7)])
     let accepted = 0
     for (let attempt = 0; attempt < 100_000; attempt++) {
-      const visit = sessions.open(`vishnu=${mutate()}`)
+      const visit = sessions.open(`vishnu=${damaged()}`)
       const session = await visit.session()
       if (session.started || session.has('user')) accepted++
     }
@@ -435,39 +437,4 @@ async function poisoned(patience = Infinity) {
 
 function withLine(head: string, lines: string): string {
   return `${head.replace(/\d+$/, String(Buffer.byteLength(lines)))}\n${lines}`
-}
-
-/** Endless damaged forms of two genuine values, the same in every run. */
-function mutations(one: string, other: string): () => string {
-  let state = 42
-  const below = (limit: number): number => {
-    state = (Math.imul(state, 1_664_525) + 1_013_904_223) >>> 0
-    return Math.floor((state / 2 ** 32) * limit)
-  }
-  const alphabet = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_=.%"\\ \u00e9'
-  const letter = (): string => alphabet[below(alphabet.length)]!
-  const damage: ((text: string, at: number) => string)[] = [
-    (text, at) => text.slice(0, at) + letter() + text.slice(at + 1),
-    (text, at) => text.slice(0, at) + letter() + text.slice(at),
-    (text, at) => text.slice(0, at) + text.slice(at + 1),
-    (text, at) => text.slice(0, at),
-    (text, at) => text.slice(at),
-    (text, at) => text.slice(at) + text.slice(0, at),
-    (text, at) => text.slice(0, at) + other.slice(at),
-    (text, at) => other.slice(0, at) + text.slice(at),
-    (text, at) => text.slice(0, at) + text.slice(at).toLowerCase(),
-    (text, at) => text.slice(0, at) + text.slice(at).toUpperCase(),
-    (text, at) => text.slice(0, at) + Array.from(text.slice(at)).toReversed().join(''),
-    (text) => (text.startsWith('1') ? '2' : '1') + text.slice(1),
-    (text) => Array.from(text, letter).join(''),
-    (text) => text + text,
-  ]
-  return () => {
-    for (;;) {
-      let text = one
-      for (let times = 1 + below(3); times > 0; times--)
-        text = damage[below(damage.length)]!(text, below(text.length + 1))
-      if (!text.includes(one) && !text.includes(other)) return text
-    }
-  }
 }
