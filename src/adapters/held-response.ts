@@ -138,12 +138,11 @@ export class Hold implements Record<Name, (args: unknown[]) => unknown> {
 
   writeHead(args: unknown[]): unknown {
     this.#refuseWhileCommitting('write')
-    if (this.#phase === 'open') {
-      applyHead(this.#response, args)
-      this.#begin()
-      return this.#passes() ? this.#call('writeHead', [this.#response.statusCode]) : this.#response
-    }
-    return this.#passes() ? this.#call('writeHead', args) : this.#response
+    if (this.#phase !== 'open') return this.#passes() ? this.#call('writeHead', args) : this.#response
+    applyHead(this.#response, args)
+    this.#begin()
+    this.#sendOrHold('writeHead', [this.#response.statusCode])
+    return this.#response
   }
 
   flushHeaders(args: unknown[]): unknown {

@@ -7,6 +7,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { Readable } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
+import { setImmediate } from 'node:timers/promises'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { Browser } from '../helpers/browser.js'
 import { signal } from '../helpers/http-parking.js'
@@ -41,7 +42,7 @@ const ways: Record<string, Way> = {
   },
   'writeHead with null for headers': {
     respond: (response) => response.writeHead(200, null as never).end('done'),
-    expected: /^HTTP\/1.1 200 OK\r\n[^]*\r\n\r\ndone$/,
+    expected: /^HTTP\/1.1 200 OK\r\n[^]*\r\ndone\r\n0\r\n\r\n$/,
   },
   'writeHead with a flat list that holds duplicates': {
     respond: (response) => response.writeHead(200, ['X-One', '1', 'Set-Cookie', 'a=1', 'set-cookie', 'b=2']).end(),
@@ -345,6 +346,15 @@ describe('to the application the response has begun:', () => {
     ])
   })
 
+  const codeThrown = (change: () => unknown): unknown => {
+    try {
+      change()
+      return 'none'
+    } catch (error) {
+      return (error as { code: unknown }).code
+    }
+  }
+
   const changes: Record<string, (response: ServerResponse) => unknown> = {
     setHeader: (response) => response.setHeader('X-One', '1'),
     setHeaders: (response) => response.setHeaders(new Map([['X-One', '1']])),
@@ -354,14 +364,7 @@ describe('to the application the response has begun:', () => {
   }
   test.each(Object.entries(changes))('%s throws, while it waits and after', async (_, change) => {
     const codes: unknown[] = []
-    const attempt = (response: ServerResponse): void => {
-      try {
-        change(response)
-        codes.push('none')
-      } catch (error) {
-        codes.push((error as { code: unknown }).code)
-      }
-    }
+    const attempt = (response: ServerResponse): void => void codes.push(codeThrown(() => change(response)))
     const server = await stage(async (response) => {
       if (!response.write('one')) {
         attempt(response)
@@ -376,6 +379,23 @@ describe('to the application the response has begun:', () => {
     expect(headers['x-one']).toBeUndefined()
   })
 
+  test('writeHead alone says so, while it waits and after, and holds', async () => {
+    const seen: unknown[] = []
+    const server = await stage(async (response, _request, session) => {
+      const change = (): unknown => response.writeHead(204, { 'X-One': '2' })
+      response.writeHead(201, { 'X-One': '1' })
+      seen.push(response.headersSent, codeThrown(change))
+      // Verbs wait their turn: behind the commit, and then the response no longer waits.
+      await session.save()
+      await setImmediate()
+      seen.push(response.headersSent, codeThrown(change))
+      response.end('page')
+    })
+    const { status, headers, body } = await new Browser().get(server.origin)
+    expect(seen).toEqual([true, 'ERR_HTTP_HEADERS_SENT', true, 'ERR_HTTP_HEADERS_SENT'])
+    expect([status, headers['x-one'], body]).toEqual([201, '1', 'page'])
+  })
+
   test('its status and message can no longer be changed', async () => {
     const server = await stage((response) => {
       response.writeHead(201, 'Made')
@@ -385,7 +405,7 @@ describe('to the application the response has begun:', () => {
       response.statusCode = 404
     })
     const wire = await server.ask()
-    expect(await wire.until(/page$/)).toMatch(/^HTTP\/1.1 201 Made\r\n/)
+    expect(await wire.until(/page\r\n0\r\n\r\n$/)).toMatch(/^HTTP\/1.1 201 Made\r\n/)
   })
 
   test('the session can no longer be changed, from that very moment', async () => {
