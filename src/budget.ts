@@ -1,5 +1,5 @@
 import { clearTimeout, setTimeout } from 'node:timers'
-import { SessionError } from './errors.js'
+import { messageOf, SessionError } from './errors.js'
 
 /** A call that somebody waits for. */
 interface Waiting {
@@ -73,6 +73,7 @@ export class Budget {
   readonly #milliseconds: number
   readonly #end: number
   readonly #watch: Watch
+  #lastFailure: unknown
 
   constructor(milliseconds: number) {
     this.#milliseconds = milliseconds
@@ -99,6 +100,7 @@ export class Budget {
         },
         (error: unknown) => {
           this.#watch.settle(waiting)
+          this.#lastFailure = error
           reject(error)
         },
       )
@@ -112,7 +114,11 @@ export class Budget {
     await new Promise((resolve) => setTimeout(resolve, delay))
   }
 
+  /** With what went wrong in that time: the operator has to mend that, not the clock. */
   #timeout(): SessionError {
-    return new SessionError('ERR_BACKEND', `The backend did not finish within ${this.#milliseconds} ms`)
+    const message = `The backend did not finish within ${this.#milliseconds} ms`
+    const cause = this.#lastFailure
+    if (cause === undefined) return new SessionError('ERR_BACKEND', message)
+    return new SessionError('ERR_BACKEND', `${message}: ${messageOf(cause)}`, { cause })
   }
 }

@@ -78,7 +78,7 @@ export class CarryOver {
         for (const what of left) report('unsaved', `Not carried over from another application: ${what}`, { publicId })
         return { id, found: written }
       }
-      await budget.pause(attempt)
+      await this.#records.pause(budget, attempt)
     }
   }
 

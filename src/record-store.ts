@@ -67,6 +67,13 @@ export class RecordStore {
     return new Budget(this.#settings.backendTimeout)
   }
 
+  /** Waits before retry number `attempt` (from 0). Rejects if there is no time left for it. */
+  async pause(budget: Budget, attempt: number): Promise<void> {
+    await budget.pause(attempt).catch((error: unknown) => {
+      throw this.#outage(error)
+    })
+  }
+
   async load(key: string, budget: Budget): Promise<Found> {
     const { dialect, now, report } = this.#settings
     const entry = await this.#read(key, budget)
@@ -103,7 +110,7 @@ export class RecordStore {
       // an id that nobody holds.
       const found = await this.load(key, budget)
       if (found.kind === 'live' && stampOf(found) === record.header.stamp) return { id, live: found }
-      await budget.pause(attempt)
+      await this.pause(budget, attempt)
     }
   }
 
@@ -152,7 +159,7 @@ export class RecordStore {
       if (outcome === 'gone') return 'gone'
       if (outcome !== 'conflict') lostReply = outcome
 
-      if (attempt > 0) await budget.pause(attempt)
+      if (attempt > 0) await this.pause(budget, attempt)
       const found = await this.load(key, budget)
       if (found.kind === 'live') {
         if (stamps.has(stampOf(found))) return found
@@ -262,7 +269,7 @@ export class RecordStore {
       const outcome = await this.#attempt(budget, () => this.#layout.end(key, entry, tombstone, this.#settings.now()))
       if (outcome === 'ended') return this.#retired(key, tombstone)
       if (outcome === 'gone') return { kind: 'absent' }
-      if (attempt > 0) await budget.pause(attempt)
+      if (attempt > 0) await this.pause(budget, attempt)
       found = await this.load(key, budget)
     }
   }
@@ -286,7 +293,7 @@ export class RecordStore {
       const outcome = await this.#attempt(budget, () => this.#backend.read(key, this.#settings.now()))
       if (!isFailure(outcome)) return outcome
       if (attempt === READ_ATTEMPTS || budget.spent) throw this.#outage(outcome.failure)
-      await budget.pause(attempt * 2)
+      await this.pause(budget, attempt * 2)
     }
   }
 

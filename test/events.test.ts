@@ -101,6 +101,22 @@ describe('every event', () => {
     expect((error as Error).cause).toMatchObject({ message: 'no route to host' })
   })
 
+  test.each(['create', 'replace'] as const)(
+    'backendError says why, if every %s fails until the time is up',
+    async (operation) => {
+      const world = new World({ backendTimeout: 20 })
+      const visitor = operation === 'create' ? world.visitor() : await world.visitorWith({ a: 1 })
+      const session = await visitor.session()
+      session.set('a', 2)
+      const readOnly = new Error("READONLY You can't write against a read only replica.")
+      world.backend.failNext(operation, 10_000, readOnly)
+      const error = await rejectionOf(session.save())
+      expect(error).toMatchObject({ code: 'ERR_BACKEND', message: expect.stringContaining(readOnly.message) as string })
+      expect((error as Error).cause).toBe(readOnly)
+      expect(world.events).toEqual([expect.objectContaining({ type: 'backendError', cause: error })])
+    },
+  )
+
   test('duplicateCookie is not told for the same session twice', async () => {
     const world = new World({ secret: ['another secret of at least 32 characters', 'a'.repeat(32)] })
     const visitor = await world.visitorWith({ a: 1 })
