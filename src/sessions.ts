@@ -161,7 +161,9 @@ export class Visit<Data extends object = SessionData> {
   #session: Session<Data> | undefined
   #lastVerb: Promise<unknown> | undefined
   #pendingVerbs = 0
+  #consulted = false
   #cookieIsSettled = false
+  #hasTriedToTouch = false
 
   /** The names of the session cookies that came with the request. */
   #brought: readonly string[] = []
@@ -174,8 +176,6 @@ export class Visit<Data extends object = SessionData> {
 
   /** For adapters of frameworks that don't tell what a handler has thrown: the last error that its session has given it. */
   failure: unknown
-
-  #consulted = false
 
   constructor(core: Core, cookieHeader: string | undefined, facts: RequestFacts) {
     this.#core = core
@@ -318,15 +318,15 @@ export class Visit<Data extends object = SessionData> {
       this.#issue(await records.create(this.#newRecord(changes), budget))
     } else if (state.rotation) {
       this.#assertCookieCanFollow()
-      const { authenticated } = state.rotation
-      const restart = authenticated ? { absolute: lifetime.absoluteDeadline() } : {}
+      const { rotation } = state
+      const restart = rotation.authenticated ? { absolute: lifetime.absoluteDeadline() } : {}
       const rotate = (record: StoredRecord): StoredRecord => {
         const { header, values } = applyChanges(record, changes)
         return { header: { ...header, ...restart }, values }
       }
       const created = await records.rotate(live, rotate, budget)
       if (created === 'gone') return this.#lose()
-      this.#issue(created)
+      this.#issue(created, rotation)
     } else if (!changes.isEmpty) {
       const changed = await records.replace(live, (record) => applyChanges(record, changes), true, budget)
       if (changed === 'gone') return this.#lose()
@@ -392,6 +392,7 @@ export class Visit<Data extends object = SessionData> {
 
   /** The one write that reading may cause. If it fails the session ends a little earlier: no reason to fail the request. */
   async #touch(live: Live, budget: Budget): Promise<void> {
+    this.#hasTriedToTouch = true
     const outcome = await this.#core.records.touch(live, budget).catch(() => undefined)
     if (outcome === 'gone') {
       this.#lose()
@@ -402,7 +403,7 @@ export class Visit<Data extends object = SessionData> {
   }
 
   #touchIsDue(live: Live | undefined): live is Live {
-    if (!live) return false
+    if (!live || this.#hasTriedToTouch) return false
     const canBeResealed = this.#cookie?.stale && !this.#cookieIsSettled
     return canBeResealed || this.#core.lifetime.touchIsDue(live.record.header, live.deadline)
   }
@@ -446,11 +447,11 @@ export class Visit<Data extends object = SessionData> {
     return { header, values: settings.dialect.noValues.with(changes) }
   }
 
-  #issue({ id, live }: Created): void {
+  /** @param rotation What was asked for when this began. What was asked for since is still to be done. */
+  #issue({ id, live }: Created, rotation = this.#state.rotation): void {
     this.#id = id
     this.#done.issued = true
-    // Whether it was asked for or not: this id is as new as an id can be.
-    this.#state.rotation = undefined
+    if (this.#state.rotation === rotation) this.#state.rotation = undefined
     this.#confirm(live)
   }
 

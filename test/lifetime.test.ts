@@ -211,6 +211,17 @@ describe('a touch', () => {
     expect(await endsAt(world, visitor, begin + 600 * SECOND)).toBe(true)
   })
 
+  test('that fails is not tried again by the same request, which some adapters commit twice', async () => {
+    const { world, visitor } = await start({ timeout: 600 })
+    world.clock.advance(599 * SECOND)
+    const request = hoarder(world, visitor).open()
+    await request.session()
+    world.backend.failNext('touch', 1, new SessionError('ERR_BACKEND', 'no'))
+    await request.answer()
+    await request.answer()
+    expect(world.backend.operations()).toEqual(['read', 'touch'])
+  })
+
   test('that finds the session ended says so, and sends no cookie', async () => {
     const { world, visitor } = await start({ timeout: 600 })
     world.clock.advance(400 * SECOND)

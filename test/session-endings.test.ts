@@ -231,6 +231,24 @@ describe('regenerate', () => {
     expect((await visitor.session()).entries()).toEqual([['user', 'bob']])
   })
 
+  test('asked for while another is under way is done as well', async () => {
+    const world = new World({ autoSave: true, absoluteTimeout: 3600 })
+    const visitor = await world.visitorWith({ cart: 1 })
+    world.clock.advance(1800_000)
+    await visitor.request(async (session) => {
+      session.regenerate()
+      const parked = world.backend.parkNext('create')
+      const saved = session.save()
+      await parked.reached
+      session.regenerate({ authenticated: true })
+      parked.release()
+      await saved
+      expect(session.needsSave).toBe(true)
+    })
+    world.clock.advance(3599_000)
+    expect(await visitor.read('cart')).toBe(1)
+  })
+
   test('an old id can neither read nor write what came after', async () => {
     const world = new World({ autoSave: true })
     const visitor = await world.visitorWith({ cart: 1 })
