@@ -122,10 +122,13 @@ export class Hold implements Record<Name, (args: unknown[]) => unknown> {
 
   /** Holds the response from now on, until this commit and those of the other users have settled. */
   use(commit: Commit): void {
+    // Released, and nothing was sent: a commit has failed, and an error handler is about to answer.
+    if (this.#phase === 'unused' || this.#phase === 'released') {
+      this.#replace(WAITING)
+      this.#commits.length = 0
+      this.#phase = 'open'
+    }
     this.#commits.push(commit)
-    if (this.#phase !== 'unused') return
-    this.#phase = 'open'
-    this.#replace(WAITING)
   }
 
   get seemsSent(): boolean {
@@ -300,7 +303,7 @@ export class Hold implements Record<Name, (args: unknown[]) => unknown> {
   #replace(replacements: readonly [Name, Method][]): void {
     const methods = this.#response as unknown as Methods
     for (const [name, standIn] of replacements) {
-      if (typeof methods[name] !== 'function') continue
+      if (typeof methods[name] !== 'function' || this.#original[name]) continue
       this.#original[name] = methods[name]
       methods[name] = standIn
     }

@@ -1,5 +1,7 @@
 import { createServer } from 'node:http'
+import express, { type ErrorRequestHandler } from 'express'
 import { describe, expect, onTestFinished, test } from 'vitest'
+import { sessionMiddleware as expressMiddleware } from '../../src/adapters/express.js'
 import { sessionMiddleware } from '../../src/adapters/node.js'
 import { getSession } from '../../src/index.js'
 import { Browser } from '../helpers/browser.js'
@@ -117,6 +119,35 @@ describe('two sessions, one mounted inside of the other,', () => {
       const { status, body, setCookies } = await new Browser().get(origin)
       expect([status, body, setCookies]).toEqual([503, 'Service Unavailable\n', []])
     })
+  })
+
+  test('of which one can not be stored: what the error handler sets in the other is stored and sent', async () => {
+    const [outer, inner] = [parkedSessions('outer'), parkedSessions('inner')]
+    const app = express()
+    app.use(expressMiddleware(outer.sessions), expressMiddleware(inner.sessions))
+    app.get('/read', (request, response, next) => {
+      inner.sessions.get(request).then((session) => response.send(session.get('path')), next)
+    })
+    app.get('/page', (request, response, next) => {
+      outer.store.fail()
+      outer.sessions.get(request).then((session) => {
+        session.set('path', '/page')
+        response.send('page')
+      }, next)
+    })
+    const sorry: ErrorRequestHandler = ({ code }: { code: string }, request, response, next) => {
+      inner.sessions.get(request).then((session) => {
+        session.set('path', code)
+        response.status(500).send('sorry')
+      }, next)
+    }
+    app.use(sorry)
+    const { origin, close } = await startServer(createServer(app))
+    onTestFinished(close)
+    const browser = new Browser()
+    const { status, body, setCookies } = await browser.get(`${origin}/page`)
+    expect([status, body, setCookies.map(nameOf)]).toEqual([500, 'sorry', ['inner']])
+    expect((await browser.get(`${origin}/read`)).body).toBe('ERR_BACKEND')
   })
 
   test('the response counts as begun until the last of them is stored', async () => {
