@@ -100,8 +100,8 @@ export class Sessions<Data extends object = SessionData> {
     return this.#core.settings.backend.isLocal ?? false
   }
 
-  #visitOf(request: object): Visit<Data> | undefined {
-    return (request as { [visit: symbol]: Visit<Data> | undefined })[this.#visit]
+  #visitOf(request: object | undefined): Visit<Data> | undefined {
+    return (request as { [visit: symbol]: Visit<Data> | undefined } | undefined)?.[this.#visit]
   }
 
   /** For adapters: runs the handler so that `current()` and `getSession()` find the visit, there and in all it awaits. */

@@ -267,7 +267,8 @@ describe('the session is found', () => {
     const session = await world.sessions.get(request)
     expect(session.get('a')).toBe(1)
     expect(await world.sessions.get(request)).toBe(session)
-    expect(await rejectionOf(world.sessions.get({}))).toMatchObject({ code: 'ERR_NO_MIDDLEWARE' })
+    for (const unknown of [{}, undefined, null])
+      expect(await rejectionOf(world.sessions.get(unknown as object))).toMatchObject({ code: 'ERR_NO_MIDDLEWARE' })
     expect(await rejectionOf(new World().sessions.get(request))).toMatchObject({ code: 'ERR_NO_MIDDLEWARE' })
   })
 
