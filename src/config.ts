@@ -3,7 +3,7 @@ import type { Backend, PlainBackend } from './backend.js'
 import { type CookieAttributes, MAX_COOKIE_BYTES } from './cookie.js'
 import type { Dialect, DialectFactory, RandomSource } from './dialect.js'
 import { nativeDialect } from './dialects/native.js'
-import { ConfigError } from './errors.js'
+import { ConfigError, isWholeNumber } from './errors.js'
 import { createReporter, type EventListener, type Report } from './events.js'
 import { type Layout, layoutOf } from './layout.js'
 import { OptionReader } from './option-reader.js'
@@ -124,7 +124,7 @@ const MAX_BACKEND_TIMEOUT = 600_000
 
 /** Whether this is a number of seconds that a session can be given. */
 export function isTimeout(value: unknown): value is number {
-  return Number.isInteger(value) && (value as number) >= 0 && (value as number) <= MAX_TIMEOUT_SECONDS
+  return isWholeNumber(value, 0, MAX_TIMEOUT_SECONDS)
 }
 
 export function checkOptions(options: SessionsOptions): Settings {

@@ -86,6 +86,12 @@ export function unknownOption(name: string, known: Iterable<string>): string {
   return `is not an option${meant ? `: did you mean ${meant}?` : ''}`
 }
 
+/** A problem for each of these that is no option: a misspelt one would otherwise be a default that nobody chose. */
+export function unknownOptions(given: object, known: readonly string[]): string[] {
+  const unknown = Object.keys(given).filter((name) => !known.includes(name))
+  return unknown.map((name) => `${name} ${unknownOption(name, known)}`)
+}
+
 /** Whatever was thrown, in words. */
 export function messageOf(error: unknown): string {
   return error instanceof Error ? error.message : String(error)

@@ -1,5 +1,5 @@
 import type { Backend, PlainBackend } from './backend.js'
-import { describeValue, unknownOption } from './errors.js'
+import { describeValue, isWholeNumber, unknownOption } from './errors.js'
 
 const MIN_SECRET_LENGTH = 32
 const MAX_SECRETS = 8
@@ -63,7 +63,7 @@ export class OptionReader {
   integer<F extends number | undefined>(name: string, fallback: F, min: number, max: number, unit: string): number | F {
     const value = this.#take(name)
     if (value === undefined) return fallback
-    if (Number.isInteger(value) && (value as number) >= min && (value as number) <= max) return value as number
+    if (isWholeNumber(value, min, max)) return value
     this.#problem(name, `must be a whole number of ${unit} from ${min} to ${max}, not ${describeValue(value)}`)
     return fallback
   }

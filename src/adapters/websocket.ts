@@ -1,4 +1,4 @@
-import { ConfigError, describeValue, SessionError, unknownOption } from '../errors.js'
+import { ConfigError, describeValue, SessionError, unknownOptions } from '../errors.js'
 import type { SessionEnd, Sessions, Visit } from '../sessions.js'
 import { SocketSession } from './socket-session.js'
 
@@ -61,8 +61,9 @@ const DAY = 86_400
 
 const OPTIONS = ['origins', 'checkEvery']
 
-function checked({ origins = [], checkEvery = 10, ...others }: SocketSessionOptions): Required<SocketSessionOptions> {
-  const problems = Object.keys(others).map((name) => `${name} ${unknownOption(name, OPTIONS)}`)
+function checked(options: SocketSessionOptions): Required<SocketSessionOptions> {
+  const { origins = [], checkEvery = 10 } = options
+  const problems = unknownOptions(options, OPTIONS)
   const isOrigin = (text: unknown): boolean =>
     typeof text === 'string' && URL.canParse(text) && new URL(text).origin === text
   if (!Array.isArray(origins) || !origins.every(isOrigin))

@@ -1,6 +1,6 @@
 import process from 'node:process'
 import type { Backend, PlainBackend } from '../backend.js'
-import { ConfigError, describeValue, isWholeNumber, unknownOption } from '../errors.js'
+import { ConfigError, describeValue, isWholeNumber, unknownOptions } from '../errors.js'
 import { AppEngineMemcacheCommands } from './app-engine-memcache-commands.js'
 import { PlainAppEngineMemcacheBackend } from './app-engine-memcache-plain.js'
 import { AppEngineRpc } from './app-engine-memcache-rpc.js'
@@ -57,9 +57,7 @@ export function appEngineMemcache(
 function check(options: AppEngineMemcacheOptions & { layout?: 'plain' }): Required<AppEngineMemcacheOptions> & {
   layout: 'plain' | undefined
 } {
-  const problems = Object.keys(options)
-    .filter((name) => !OPTIONS.includes(name))
-    .map((name) => `${name} ${unknownOption(name, OPTIONS)}`)
+  const problems = unknownOptions(options, OPTIONS)
   const { API_HOST = 'appengine.googleapis.internal', API_PORT = '10001' } = process.env
   const { namespace = 'vishnu', host = API_HOST, port = Number(API_PORT), timeout = 1000, layout } = options
   const must = (isSo: boolean, name: string, rule: string, value: unknown): void => {

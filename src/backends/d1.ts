@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto'
 import type { Backend, Entry, Expiry, Sweepable } from '../backend.js'
-import { ConfigError } from '../errors.js'
+import { ConfigError, unknownOptions } from '../errors.js'
 import { sqliteStatements, type SqliteStatementTexts, TABLE_NAME } from './sqlite-statements.js'
 
 /** What is used of a D1 binding (`D1Database` of Cloudflare's types). */
@@ -37,8 +37,8 @@ const MAX_VALUE_BYTES = 900_000
  * @throws `ERR_CONFIG` for wrong options, such as a binding that the worker's configuration does not declare.
  */
 export function d1(options: D1Options): Backend {
-  const { database, table = 'vishnu_sessions', ...unknown } = { ...options }
-  const problems = Object.keys(unknown).map((name) => `${name} is not an option`)
+  const { database, table = 'vishnu_sessions' } = { ...options }
+  const problems = unknownOptions({ ...options }, ['database', 'table'])
   const isBinding = typeof (database as Partial<D1Binding> | undefined)?.batch === 'function'
   if (!isBinding) problems.push('database must be a D1 binding: declare it under d1_databases in the configuration')
   if (!TABLE_NAME.test(table)) problems.push('table must be a name of letters, digits and _')

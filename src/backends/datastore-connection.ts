@@ -1,5 +1,5 @@
 import { createRequire } from 'node:module'
-import { ConfigError, describeValue, isMissingPackage, SessionError, unknownOption } from '../errors.js'
+import { ConfigError, describeValue, isMissingPackage, isWholeNumber, SessionError, unknownOptions } from '../errors.js'
 import type { DatastoreClient } from './datastore-client.js'
 
 /** Where the entities are, and how to get there. */
@@ -49,14 +49,10 @@ export function openDatastore(
   connection: DatastoreConnection,
   own: { readonly names: readonly string[]; readonly problems: readonly string[] },
 ): DatastoreTarget {
-  const problems = [...own.problems]
+  const given = Object.fromEntries(Object.entries(connection).filter(([, value]) => value !== undefined))
+  const problems = [...own.problems, ...unknownOptions(given, [...own.names, ...OPTIONS])]
   const must = (name: string, rule: string, value: unknown): void =>
     void problems.push(`${name} must be ${rule}, not ${describeValue(value)}`)
-  const given = Object.fromEntries(Object.entries(connection).filter(([, value]) => value !== undefined))
-  const known = [...own.names, ...OPTIONS]
-  for (const name of Object.keys(given)) {
-    if (!known.includes(name)) problems.push(`${name} ${unknownOption(name, known)}`)
-  }
 
   const { client, projectId, namespace = '', databaseId = '', credentials, keyFilename, apiEndpoint } = connection
   const { timeout = 1000 } = connection
@@ -69,9 +65,7 @@ export function openDatastore(
   }
   if (keyFilename !== undefined && !isText(keyFilename)) must('keyFilename', 'a path', keyFilename)
   if (apiEndpoint !== undefined && !isText(apiEndpoint)) must('apiEndpoint', 'a host name', apiEndpoint)
-  if (!Number.isInteger(timeout) || timeout < 1 || timeout > 600_000) {
-    must('timeout', 'a whole number of milliseconds from 1 to 600000', timeout)
-  }
+  if (!isWholeNumber(timeout, 1, 600_000)) must('timeout', 'a whole number of milliseconds from 1 to 600000', timeout)
   if (client !== undefined && !isClient(client)) {
     problems.push('client must be a v1.DatastoreClient of @google-cloud/datastore, whose Datastore tells no versions')
   }

@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto'
 import type { Backend, Entry } from '../backend.js'
-import { ConfigError } from '../errors.js'
+import { ConfigError, unknownOptions } from '../errors.js'
 import type { SessionMessage, SessionOutcome } from './durable-object-session.js'
 
 export { SessionObject, type SessionObjectState } from './durable-object-session.js'
@@ -37,8 +37,8 @@ const MAX_VALUE_BYTES = 1_900_000
  * @throws `ERR_CONFIG` for wrong options, such as a binding that wrangler's configuration does not declare.
  */
 export function durableObject(options: DurableObjectOptions): Backend {
-  const { namespace, ...unknown } = { ...options }
-  const problems = Object.keys(unknown).map((name) => `${name} is not an option`)
+  const { namespace } = { ...options }
+  const problems = unknownOptions({ ...options }, ['namespace'])
   const isBinding = typeof (namespace as Partial<DurableObjectBinding> | undefined)?.idFromName === 'function'
   if (!isBinding) problems.push('namespace must be a binding: declare it under durable_objects in the configuration')
   if (problems.length > 0) throw new ConfigError('durableObject', problems)

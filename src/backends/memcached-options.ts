@@ -1,4 +1,4 @@
-import { ConfigError, describeValue, isWholeNumber, unknownOption } from '../errors.js'
+import { ConfigError, describeValue, isWholeNumber, unknownOptions } from '../errors.js'
 
 /** One of several servers. */
 export interface MemcachedAddress {
@@ -60,13 +60,11 @@ export function checkMemcachedOptions(
   options: MemcachedOptions,
   unsupported: readonly string[] = [],
 ): MemcachedTarget {
-  const problems: string[] = []
+  const given = Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined))
+  const supported = OPTIONS.filter((name) => !unsupported.includes(name))
+  const problems = unknownOptions(given, supported)
   const must = (name: string, rule: string, value: unknown): void =>
     void problems.push(`${name} must be ${rule}, not ${describeValue(value)}`)
-  const given = Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined))
-  const known = OPTIONS.filter((name) => !unsupported.includes(name))
-  const unknown = Object.keys(given).filter((name) => !known.includes(name))
-  for (const name of unknown) problems.push(`${name} ${unknownOption(name, known)}`)
 
   const { host = 'localhost', port = DEFAULT_PORT, servers = [{ host, port }], tls = false } = given as MemcachedOptions
   const { username, password, prefix = 'vishnu:', timeout = 1000, maxItemBytes = MEBIBYTE } = given as MemcachedOptions

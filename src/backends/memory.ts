@@ -1,5 +1,5 @@
 import type { Backend, Entry, Expiry, Sweepable } from '../backend.js'
-import { ConfigError, describeValue, SessionError } from '../errors.js'
+import { ConfigError, describeValue, isWholeNumber, SessionError, unknownOptions } from '../errors.js'
 
 /** How much `memory()` holds. */
 export interface MemoryOptions {
@@ -12,12 +12,16 @@ export interface MemoryOptions {
  *
  * Makes room by dropping what has expired, never a live session: logging a visitor out to let another in would be worse
  * than refusing, and an attacker could do it to everybody.
+ *
+ * @throws `ERR_CONFIG` for wrong options.
  */
 export function memory(options: MemoryOptions = {}): Backend {
   const { maxEntries = 100_000 } = options
-  if (!Number.isSafeInteger(maxEntries) || maxEntries < 1) {
-    throw new ConfigError('memory', [`maxEntries must be a whole number from 1, not ${describeValue(maxEntries)}`])
+  const problems = unknownOptions(options, ['maxEntries'])
+  if (!isWholeNumber(maxEntries, 1, Number.MAX_SAFE_INTEGER)) {
+    problems.push(`maxEntries must be a whole number from 1, not ${describeValue(maxEntries)}`)
   }
+  if (problems.length > 0) throw new ConfigError('memory', problems)
   return new MemoryBackend(maxEntries)
 }
 

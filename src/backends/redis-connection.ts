@@ -44,12 +44,13 @@ export function connectRedis(target: RedisTarget): RedisCommands {
 export type RedisTarget = Required<Pick<RedisConnection, 'host' | 'port' | 'db' | 'tls'>> &
   Pick<RedisConnection, 'username' | 'password'>
 
+const PLACE = ['host', 'port', 'db', 'username', 'password', 'tls'] as const
+export const CONNECTION_OPTIONS: readonly string[] = [...PLACE, 'url']
+
 /** The connection with its defaults. What is wrong with it is added to the problems. */
 export function checkConnection(connection: RedisConnection, hasClient: boolean, problems: string[]): RedisTarget {
   const { url, ...rest } = connection
-  const known = ['host', 'port', 'db', 'username', 'password', 'tls']
-  for (const name of Object.keys(rest)) if (!known.includes(name)) problems.push(`${name} is not an option`)
-  const given = known.filter((name) => rest[name as keyof typeof rest] !== undefined)
+  const given = PLACE.filter((name) => rest[name] !== undefined)
   const twice = given.filter((name) => name !== 'tls')
   if (url !== undefined && twice.length > 0) problems.push(`url says it all: leave out ${twice.join(', ')}`)
   if (hasClient && (url !== undefined || given.length > 0)) {

@@ -1,10 +1,10 @@
 import { Buffer } from 'node:buffer'
 import { randomBytes } from 'node:crypto'
 import type { Backend, Entry, PlainBackend } from '../backend.js'
-import { ConfigError, describeValue } from '../errors.js'
+import { ConfigError, describeValue, unknownOptions } from '../errors.js'
 import { bindClient, type RedisClient } from './redis-client.js'
 import type { RedisCommands } from './redis-commands.js'
-import { checkConnection, connectRedis, type RedisConnection } from './redis-connection.js'
+import { checkConnection, CONNECTION_OPTIONS, connectRedis, type RedisConnection } from './redis-connection.js'
 import { PlainRedisBackend } from './redis-plain.js'
 import { DONE, GONE, MAX_VALUE_BYTES, timeToLive } from './redis-scripts.js'
 
@@ -76,6 +76,8 @@ redis.call('SETRANGE', KEYS[1], ${TOKEN_LENGTH}, ARGV[3])
 redis.call('PEXPIRE', KEYS[1], ARGV[4])
 return 1`
 
+const OPTIONS = ['client', 'layout', 'prefix', 'waitForReplicas', ...CONNECTION_OPTIONS]
+
 /**
  * Sessions in Redis 6 or later, or Valkey. Without options: `localhost:6379`, database 0.
  *
@@ -88,7 +90,7 @@ export function redis(options: PlainRedisOptions): PlainBackend
 export function redis(options?: RedisOptions): Backend
 export function redis(options: RedisOptions & { layout?: 'plain' } = {}): Backend | PlainBackend {
   const { client, layout, prefix = layout === 'plain' ? '' : 'vishnu:', waitForReplicas = 0, ...connection } = options
-  const problems: string[] = []
+  const problems = unknownOptions(options, OPTIONS)
   if (layout !== undefined && layout !== 'plain') problems.push("layout must be 'plain' or left out")
   if (typeof prefix !== 'string') problems.push(`prefix must be a string, not ${describeValue(prefix)}`)
   if (!Number.isInteger(waitForReplicas) || waitForReplicas < 0) {

@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Backend, Entry, Expiry, Sweepable } from '../backend.js'
-import { ConfigError, describeValue } from '../errors.js'
+import { ConfigError, describeValue, unknownOptions } from '../errors.js'
 import { isBusy, openDatabase, type SqliteDatabase, type SqliteStatement } from './sqlite-database.js'
 import { sqliteStatements, TABLE_NAME } from './sqlite-statements.js'
 
@@ -33,8 +33,8 @@ const MAX_VALUE_BYTES = 900_000_000
  * @throws `ERR_CONFIG` for wrong options or a file that can't be opened, `ERR_CLIENT_MISSING` if there is no driver.
  */
 export function sqlite(options: SqliteOptions = {}): Backend {
-  const { file, database, table = 'vishnu_sessions', synchronous = 'full', ...unknown } = options
-  const problems = Object.keys(unknown).map((name) => `${name} is not an option`)
+  const { file, database, table = 'vishnu_sessions', synchronous = 'full' } = options
+  const problems = unknownOptions(options, ['file', 'database', 'table', 'synchronous'])
   if (file !== undefined && (typeof file !== 'string' || file === '')) {
     problems.push(`file must be a path, not ${describeValue(file)}`)
   }

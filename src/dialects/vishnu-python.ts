@@ -1,7 +1,7 @@
 import { Buffer } from 'node:buffer'
 import { createHash } from 'node:crypto'
 import type { DialectFactory, DialectOptions, PlainDialect, RandomSource } from '../dialect.js'
-import { ConfigError, describeValue } from '../errors.js'
+import { ConfigError, describeValue, unknownOptions } from '../errors.js'
 import type { AtRest, Header, RecordTimes, StoredRecord } from '../record.js'
 import { cookieCodec } from './vishnu-python/cookie.js'
 import { PickleError } from './vishnu-python/pickle-error.js'
@@ -35,8 +35,8 @@ export interface VishnuPythonOptions {
  * @throws `ERR_CONFIG` for wrong options.
  */
 export function vishnuPython(options: VishnuPythonOptions = {}): DialectFactory {
-  const { sessionClass = 'PickleableSession', format = 'pickle', ...unknown } = options
-  const problems = Object.keys(unknown).map((name) => `${name} is not an option`)
+  const { sessionClass = 'PickleableSession', format = 'pickle' } = options
+  const problems = unknownOptions(options, ['sessionClass', 'format'])
   if (sessionClass !== 'PickleableSession' && sessionClass !== 'PicklableSession') {
     problems.push(`sessionClass must be PickleableSession or PicklableSession, not ${describeValue(sessionClass)}`)
   }

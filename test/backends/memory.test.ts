@@ -82,6 +82,12 @@ test.each([0, -1, 1.5, NaN, Infinity, '10', null, true])(
   },
 )
 
+test('an option that there is none of is a configuration error, and not a default that nobody chose', () => {
+  const open = (): Backend => memory({ max_entries: 10 } as never)
+  expect(open).toThrow(ConfigError)
+  expect(open).toThrow('max_entries is not an option: did you mean maxEntries?')
+})
+
 test('a process that has made a memory backend and used it can end', async () => {
   const isolated = await isolatePackage()
   try {

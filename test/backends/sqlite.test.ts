@@ -56,7 +56,8 @@ describe('wrong options', () => {
     [{ file: '' }, /file must be a path/],
     [{ table: 'a; DROP TABLE users' }, /table must be/],
     [{ synchronous: 'off' }, /synchronous must be full or normal/],
-    [{ path: 'sessions.sqlite' }, /path is not an option/],
+    [{ path: 'sessions.sqlite' }, /path is not an option$/],
+    [{ Table: 'a' }, /Table is not an option: did you mean table\?/],
     [{ file: 'a', database: open(':memory:') }, /leave out file/],
     [{ file: join(dir, 'no', 'such', 'folder', 'x.sqlite') }, /file can't be opened/],
   ]
