@@ -66,7 +66,7 @@ export class CarryOver {
       const old = await origin.records.load(oldKey, budget)
       if (old.kind === 'gone' && old.tombstone.successor !== key) {
         // Logged out over there, maybe while it was copied.
-        if (copy.kind === 'live') await this.#records.terminate(copy, budget)
+        await this.#records.terminate(copy, budget)
         return { id, found: old }
       }
       if (old.kind !== 'live' || copy.kind === 'unreadable') return { id, found: copy }

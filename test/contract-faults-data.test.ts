@@ -184,11 +184,12 @@ describe('a backend whose writes do not tell the version', () => {
 
 describe('a session that is larger than the backend allows', () => {
   const world = async (autoSave: boolean) => {
+    const events: SessionEvent[] = []
     const sessions = startServer(
       wrapBackend(memory(), ({ run }) => run(), 300),
-      { autoSave },
+      { autoSave, onEvent: (event) => void events.push(event) },
     )
-    return { sessions, cookie: await newVisitor(sessions, { user: 'alice', page: 'x'.repeat(50) }) }
+    return { sessions, events, cookie: await newVisitor(sessions, { user: 'alice', page: 'x'.repeat(50) }) }
   }
   const tooLarge = expect.objectContaining({
     code: 'ERR_TOO_LARGE',
@@ -221,12 +222,13 @@ describe('a session that is larger than the backend allows', () => {
     expect(await valuesOf(sessions, cookie)).toEqual({ user: 'alice', more: 'x'.repeat(50) })
   })
 
-  test('fails the response rather than being dropped', async () => {
-    const { sessions, cookie } = await world(true)
+  test('fails the response rather than being dropped, and is told', async () => {
+    const { sessions, events, cookie } = await world(true)
     for (const brought of [cookie, undefined]) {
       const { session, respond } = await begin(sessions, brought)
       session.set('more', 'x'.repeat(300))
       await expect(respond()).rejects.toEqual(tooLarge)
+      expect(events.splice(0)).toEqual([expect.objectContaining({ type: 'unsaved', cause: tooLarge })])
     }
     expect(await valuesOf(sessions, cookie)).toEqual({ user: 'alice', page: 'x'.repeat(50) })
   })
@@ -237,13 +239,16 @@ describe('a memory that is full', () => {
 
   test('refuses new sessions, keeps the old ones, and recovers when they end', async () => {
     const clock = manualClock()
-    const sessions = startServer(memory({ maxEntries: 2 }), { timeout: 60, clock: clock.now })
+    const events: string[] = []
+    const onEvent = ({ type }: SessionEvent): void => void events.push(type)
+    const sessions = startServer(memory({ maxEntries: 2 }), { timeout: 60, clock: clock.now, onEvent })
     const cookies = [await newVisitor(sessions, { n: 1 }), await newVisitor(sessions, { n: 2 })]
     await expect(newVisitor(sessions, { n: 3 })).rejects.toEqual(full)
     // A rotation needs a place too; without one the visitor keeps the old id.
     const { session, respond } = await begin(sessions, cookies[0])
     session.regenerate()
     await expect(respond()).rejects.toEqual(full)
+    expect(events).toEqual(['backendError', 'backendError'])
     expect(await Promise.all(cookies.map((cookie) => valuesOf(sessions, cookie)))).toEqual([{ n: 1 }, { n: 2 }])
     await request(sessions, cookies[0], (visitor) => visitor.update('n', () => 'changed'))
 

@@ -268,6 +268,7 @@ describe('anything else is refused', () => {
   test('with a message that names the session key and the place', () => {
     const messageFor = (value: unknown): string => (thrownBy(() => encodeValue('cart', value)) as Error).message
     expect(messageFor(() => 1)).toMatch(/^session key "cart" can't be stored: it is a function\. Sessions keep JSON/)
+    expect(messageFor([() => 1])).toMatch(/^session key "cart", at \[0\] can't be stored: it is a function/)
     expect(messageFor({ items: [1, { 'unit price': new Money() }] })).toMatch(
       /^session key "cart", at \["items"\]\[1\]\["unit price"\] can't be stored: it is an instance of Money/,
     )

@@ -221,6 +221,19 @@ describe('regenerate', () => {
     expect(Object.fromEntries(values)).toEqual({ user: 'ada', cart: 2, role: 'admin', theme: 'dark' })
   })
 
+  test('does not bring a session back that has ended meanwhile, whichever verb comes next', async () => {
+    for (const verb of ['save', 'update'] as const) {
+      const world = new World()
+      const { early, visitor } = await ended(world)
+      const session = await early.session()
+      session.regenerate()
+      const outcome = verb === 'save' ? session.save() : session.update('user', () => 'ada again')
+      expect(await rejectionOf(outcome)).toMatchObject({ code: 'ERR_SESSION_GONE' })
+      expect([session.started, (await early.answer()).cookie]).toEqual([false, undefined])
+      expect(await visitor.read('user')).toBeUndefined()
+    }
+  })
+
   test('with a clear leaves nothing of the previous user', async () => {
     const visitor = await new World({ autoSave: true }).visitorWith({ user: 'ada', cart: 1 })
     await visitor.request((session) => {

@@ -132,6 +132,7 @@ describe('what a request does, costs and answers', () => {
     ['one', false, [renew], 'started needsSave', 'read create replace', 'new', ''],
     ['one', false, [renew, renew], 'started needsSave', 'read create replace', 'new', ''],
     ['one', false, [renew, save], 'started', 'read create replace', 'new', ''],
+    ['one', false, [renew, update], 'started', 'read create replace replace', 'new', ''],
     ['one', false, [renew, set], 'started needsSave', 'read create replace', 'new', 'unsaved'],
     ['one', true, [renew, set], 'started needsSave', 'read create replace', 'new', ''],
     ['one', false, [end], '', 'read replace', 'clearing', ''],

@@ -218,12 +218,15 @@ describe('it is told that its session has ended', () => {
     expect(late).toEqual([])
   })
 
-  test('but not any more when it is closed', async () => {
+  test.each([
+    ['this', sessions],
+    ['another', elsewhere],
+  ])('but not any more when it is closed, by %s process', async (_, where) => {
     const cookie = await logIn()
     const { socket, ends } = await open(cookie, { checkEvery: SOON })
     const other = await open(cookie, { checkEvery: SOON })
     socket.close()
-    await request(elsewhere, (session) => session.terminate(), cookie)
+    await request(where, (session) => session.terminate(), cookie)
     expect(await other.ended).toBe('terminated')
     expect(ends).toEqual([])
   })
