@@ -51,7 +51,6 @@ export class Watch {
     const now = performance.now()
     const late = [...this.#waiting].filter(({ end }) => end <= now).toSorted((one, other) => one.end - other.end)
     for (const call of late) this.#waiting.delete(call)
-    this.#timer = undefined
     this.#wakes = Infinity
     if (this.#waiting.size > 0) this.#wakeAt(Math.min(...Array.from(this.#waiting, ({ end }) => end)))
     for (const { giveUp } of late) giveUp()

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest'
-import { getSession, type Session, SessionError } from '../src/index.js'
+import { getSession, type Session, SessionError, type Visit } from '../src/index.js'
 import { rejectionOf, thrownBy } from './helpers/unit-errors.js'
 import { type Visitor, World } from './helpers/unit-world.js'
 
@@ -168,6 +168,23 @@ describe('what a request does, costs and answers', () => {
       events,
     ])
   })
+})
+
+test('a response has to wait for its commit only if there is something to store', async () => {
+  const world = new World({ timeout: 600 })
+  const commit = (visit: Visit): unknown => world.sessions.commit(visit, () => undefined)
+  const [visitor, stranger] = [await world.visitorWith({ a: 1 }), world.visitor()]
+  for (const { visit } of [visitor.open(), stranger.open()]) {
+    expect((await visit.session()).has('b')).toBe(false)
+    expect(commit(visit)).not.toBeInstanceOf(Promise)
+  }
+  world.clock.advance(60_000)
+  const { visit } = visitor.open()
+  await visit.session()
+  const committing = commit(visit)
+  expect(committing).toBeInstanceOf(Promise)
+  await committing
+  expect(world.backend.operations()).toEqual(['read', 'read', 'touch'])
 })
 
 describe('after the headers were sent', () => {

@@ -166,7 +166,11 @@ describe('a Python session', () => {
     const visitor = await world.visitorWith({ user: 'bert' })
     await shared.raw.set(ID, pythonRecord({ user: 'anna' }))
     visitor.store(`python=${pythonCookie(ID)}; Path=/; Secure`)
-    expect(await visitor.read('user')).toBe('bert')
+    await visitor.request((session) => {
+      expect(session.get('user')).toBe('bert')
+      session.timeout = 60
+    })
+    expect(cookieNames(visitor)).toEqual(['vishnu', 'python'])
     expect(await shared.raw.dbsize()).toBe(1)
   })
 
