@@ -71,6 +71,14 @@ const caught: Record<keyof typeof brokenBackends, Catch> = {
   'touches that get in the way of each other': {
     law: 'many touches of one version at once are all done, and it stays good for a replace',
   },
+  'a touch that writes the value as text': { law: 'a value that is not UTF-8 comes back as it was' },
+  "a touch after which the server's own clock ends the session": {
+    law: "the server's own clean-up does not come before the deadline of a client whose clock is behind (in 2001)",
+  },
+  'the version of an expired entry told for its successor': {
+    law: 'a version is good for a touch and then a replace, whichever operation has told it',
+  },
+  'a touch that ends nothing': { law: 'an entry whose deadline is now already is absent at once (today)' },
   'acknowledged before it is stored': {
     law: 'what was created is read back, with its deadline',
     rules: ['only outages fail'],

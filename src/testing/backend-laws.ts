@@ -184,6 +184,24 @@ const touching: Laws = {
     await slot.change(entry, 'second', { deadline: 4 * HOUR })
     await slot.holds('second', { deadline: 4 * HOUR })
   },
+  'a version is good for a touch and then a replace, whichever operation has told it': async (slot) => {
+    const now = HOUR
+    const times = { deadline: 2 * HOUR, now }
+    const [created, read, replaced, renewed] = [slot.sibling(), slot.sibling(), slot.sibling(), slot.sibling()]
+    await read.begin('first', times)
+    await renewed.begin('expired', { deadline: HOUR })
+    const told = [
+      [created, await created.begin('first', times)],
+      [read, await read.found(now)],
+      [replaced, await replaced.change(await replaced.begin('first', times), 'second', times)],
+      [renewed, await renewed.begin('first', times)],
+    ] as const
+    for (const [one, entry] of told) {
+      assert.equal(await one.touch(entry, { deadline: 3 * HOUR, now }), 'touched')
+      await one.change(entry, 'changed', { deadline: 4 * HOUR, now })
+      await one.holds('changed', { deadline: 4 * HOUR, now })
+    }
+  },
   'touch of a stale version is a conflict and changes nothing': async (slot) => {
     const stale = await slot.begin('first')
     await slot.change(stale, 'second')
@@ -282,9 +300,10 @@ const deadlines: Laws = {
   'an entry whose deadline is now already is absent at once': async (slot) => {
     await slot.create('first', { deadline: 0 })
     await slot.isAbsent()
-    const entry = await slot.begin('second')
-    await slot.replace(entry, 'third', { deadline: 0 })
-    await slot.isAbsent()
+    const [replaced, touched] = [slot.sibling(), slot.sibling()]
+    await replaced.replace(await replaced.begin('second'), 'third', { deadline: 0 })
+    await touched.touch(await touched.begin('second'), { deadline: 0 })
+    for (const one of [replaced, touched]) await one.isAbsent()
   },
   'an entry lasts 31 days, and ten years': async (slot) => {
     for (const deadline of [31 * DAY, 10 * YEAR]) {
@@ -309,9 +328,12 @@ const deadlines: Laws = {
     })
   },
   "the server's own clean-up does not come before the deadline of a client whose clock is behind": async (slot) => {
-    await slot.begin('first', { deadline: 1 })
+    const [created, replaced, touched] = [slot.sibling(), slot.sibling(), slot.sibling()]
+    await created.begin('value', { deadline: 1 })
+    await replaced.change(await replaced.begin('first'), 'value', { deadline: 1 })
+    assert.equal(await touched.touch(await touched.begin('value'), { deadline: 1 }), 'touched')
     await sleep(20)
-    await slot.holds('first', { deadline: 1 })
+    for (const one of [created, replaced, touched]) await one.holds('value', { deadline: 1 })
   },
 }
 
@@ -338,6 +360,9 @@ function values(longestValue: number): Laws {
       const value = bytesOf(bytes).subarray(0, slot.maxBytes)
       const entry = await slot.begin(value)
       await slot.holds(value)
+      // Where a touch is a write, it writes the value too.
+      assert.equal(await slot.touch(entry, { deadline: 2 * HOUR }), 'touched')
+      await slot.holds(value, { deadline: 2 * HOUR })
       const other = await slot.change(entry, 'something else')
       await slot.change(other, value)
       await slot.holds(value)

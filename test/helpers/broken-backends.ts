@@ -390,6 +390,53 @@ class SendsAgain extends RightBackend {
   }
 }
 
+/** It has no touch, so it writes what it reads: as text. */
+class TouchWritesText extends RightBackend {
+  override async touch(key: string, entry: Entry, deadline: number, now: number): Promise<Touched> {
+    const live = this.live(key, now)
+    if (live && live.version === entry.version) live.value = Buffer.from(Buffer.from(live.value).toString('utf8'))
+    return super.touch(key, entry, deadline, now)
+  }
+}
+
+/** Its server keeps what it was given for as long as the deadline is away, by a clock of its own; a create alone is kept longer. */
+class NoSlackAfterTouch extends RightBackend {
+  readonly #removals = new Map<string, number>()
+
+  override async touch(key: string, entry: Entry, deadline: number, now: number): Promise<Touched> {
+    const outcome = await super.touch(key, entry, deadline, now)
+    if (outcome === 'touched') this.#removals.set(key, performance.now() + deadline - now)
+    return outcome
+  }
+
+  protected override live(key: string, now: number): Kept | undefined {
+    if ((this.#removals.get(key) ?? Infinity) < performance.now()) this.kept.delete(key)
+    return super.live(key, now)
+  }
+
+  protected override put(key: string, value: Uint8Array, deadline: number): Entry {
+    this.#removals.delete(key)
+    return super.put(key, value, deadline)
+  }
+}
+
+/** Of an entry that has taken an expired one's place it tells the version of that one. */
+class TellsTheExpiredVersion extends RightBackend {
+  override async create(key: string, value: Uint8Array, deadline: number, now: number): Promise<Entry | 'exists'> {
+    const before = this.kept.get(key)
+    const outcome = await super.create(key, value, deadline, now)
+    return before && outcome !== 'exists' ? { ...outcome, version: before.version } : outcome
+  }
+}
+
+/** A touch to this very moment means to it that nothing is to be done. */
+class TouchToNowDoesNothing extends RightBackend {
+  override async touch(key: string, entry: Entry, deadline: number, now: number): Promise<Touched> {
+    const kept = this.live(key, now)?.deadline
+    return super.touch(key, entry, deadline > now ? deadline : (kept ?? deadline), now)
+  }
+}
+
 /** By name, in the words of the bug. */
 export const brokenBackends = {
   'an upsert: the last write wins, and creates what is gone': () => new LastWriteWins(),
@@ -415,6 +462,10 @@ export const brokenBackends = {
   'a sweep that removes nothing': () => new SweepsNothing(),
   'a limit that is a byte too high': () => new PromisesTooMuch(),
   'touches that get in the way of each other': () => new TouchesInTurn(),
+  'a touch that writes the value as text': () => new TouchWritesText(),
+  "a touch after which the server's own clock ends the session": () => new NoSlackAfterTouch(),
+  'the version of an expired entry told for its successor': () => new TellsTheExpiredVersion(),
+  'a touch that ends nothing': () => new TouchToNowDoesNothing(),
   'acknowledged before it is stored': () => new WritesBehind(),
   'acknowledged writes lost in a failover': () => new LosesAcknowledgedWrites(),
   'reads from a copy that lags behind': () => new LaggingReplica(),
