@@ -472,7 +472,10 @@ export class Visit<Data extends object = SessionData> {
   }
 
   #reportGone(): void {
-    this.#core.settings.report('gone', 'A session ended while a request was changing it; the changes were dropped.')
+    this.#core.settings.report(
+      'gone',
+      'A session ended while a request was using it; what it had still to store was dropped.',
+    )
   }
 
   #assertCookieCanFollow(): void {

@@ -222,7 +222,7 @@ describe('a touch', () => {
     expect(world.backend.operations()).toEqual(['read', 'touch'])
   })
 
-  test('that finds the session ended says so, and sends no cookie', async () => {
+  test('that comes after a log-out sends no cookie, and brings nothing back', async () => {
     const { world, visitor } = await start({ timeout: 600 })
     world.clock.advance(400 * SECOND)
     const request = hoarder(world, visitor).open()
