@@ -12,7 +12,7 @@ interface Waiting {
  * Watches over calls that may never be answered. One timer for all of them: one for each would cost more than a read from
  * memory does. It keeps the process alive only while somebody waits.
  */
-export class Watch {
+class Watch {
   readonly #waiting = new Set<Waiting>()
   #timer: NodeJS.Timeout | undefined
   /** When the timer ends. Not later than the first of the calls, and often earlier: most calls are settled by then. */

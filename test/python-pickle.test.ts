@@ -156,12 +156,12 @@ describe('the compressed data of an NDB entity', () => {
   test('is read as what it holds, and is the same after it was written', () => {
     expect(whole.length).toBe(64)
     for (const record of whole) {
-      const values = decodeData(bytesOf(record))
+      const { values } = decodeData(bytesOf(record))
       const { entries } = values.data
       const expected = expectedOf(pickles.decodings[record.decoding ?? -1] as Recorded)
       assert.deepEqual(recorded(entries, isUnordered(record)), expected, record.id)
       const written = encodeData(values)
-      assert.deepEqual(recorded(decodeData(written).data.entries), recorded(entries), record.id)
+      assert.deepEqual(recorded(decodeData(written).values.data.entries), recorded(entries), record.id)
       // By these two bytes NDB knows that it is compressed.
       assert.deepEqual([...written.subarray(0, 2)], [0x78, 0x9c], record.id)
     }

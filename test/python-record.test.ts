@@ -177,7 +177,7 @@ describe('the times of a record', () => {
 describe('the data of an NDB entity', () => {
   test('takes changes like a record', () => {
     const values = noValues.with(setting({ user: 'anna', cart: [1.5, { sku: 'a' }] }))
-    const read = decodeData(encodeData(values))
+    const { values: read } = decodeData(encodeData(values))
     expect([...read.keys()]).toEqual(['user', 'cart'])
     expect(read.get('cart')?.decode()).toEqual([1.5, { sku: 'a' }])
   })

@@ -1,14 +1,6 @@
 import { Buffer } from 'node:buffer'
 import { PickleError } from './pickle-error.js'
-import {
-  decodeDict,
-  decodeRecord,
-  encodeData,
-  encodeRecord,
-  inflateData,
-  type PythonRecord,
-  type PythonValues,
-} from './record.js'
+import { decodeData, decodeRecord, encodeData, encodeRecord, type PythonRecord, type PythonValues } from './record.js'
 
 /** Where the Python library keeps what: `pickle` for Redis and Memcached, `ndb` for App Engine's entities. */
 export type RecordFormat = 'pickle' | 'ndb'
@@ -46,13 +38,8 @@ export const recordFormats: Readonly<Record<RecordFormat, Codec>> = {
     decode: (bytes) => {
       const end = bytes.indexOf(0x0a)
       const { expires, last_accessed: lastAccessed } = columnsIn(bytes.subarray(0, end))
-      const pickle = inflateData(bytes.subarray(end + 1))
-      return {
-        expires: expires ?? undefined,
-        lastAccessed: lastAccessed ?? undefined,
-        values: decodeDict(pickle),
-        pickle,
-      }
+      const { values, pickle } = decodeData(bytes.subarray(end + 1))
+      return { expires: expires ?? undefined, lastAccessed: lastAccessed ?? undefined, values, pickle }
     },
   },
 }

@@ -46,20 +46,17 @@ export function encodeRecord({ className, expires, lastAccessed, values }: Pytho
 }
 
 /**
- * The `data` column of an App Engine NDB entity: the pickled dict, compressed.
+ * The `data` column of an App Engine NDB entity: the pickled dict, compressed. With the pickle, for what stands in front of
+ * the dict.
  *
  * @throws PickleError as {@link decodeRecord}
  */
-export function decodeData(compressed: Uint8Array): PythonValues {
-  return decodeDict(inflateData(compressed))
+export function decodeData(compressed: Uint8Array): { values: PythonValues; pickle: Uint8Array } {
+  const pickle = inflateData(compressed)
+  return { values: valuesOf(readPickle(pickle)), pickle }
 }
 
-/** The pickled dict itself. Throws like {@link decodeData}. */
-export function decodeDict(pickle: Uint8Array): PythonValues {
-  return valuesOf(readPickle(pickle))
-}
-
-export function inflateData(compressed: Uint8Array): Uint8Array {
+function inflateData(compressed: Uint8Array): Uint8Array {
   try {
     return inflateSync(compressed, { maxOutputLength: MAX_BYTES })
   } catch {
