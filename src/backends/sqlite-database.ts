@@ -6,6 +6,10 @@ export interface SqliteDatabase {
   exec(sql: string): unknown
   prepare(sql: string): SqliteStatement
   close(): unknown
+  /** Whether a transaction is open: as `bun:sqlite`, `libsql` and `better-sqlite3` tell it. */
+  readonly inTransaction?: boolean
+  /** As `node:sqlite` tells it, from Node 22.16 on. */
+  readonly isTransaction?: boolean
 }
 
 export interface SqliteStatement {

@@ -11,7 +11,10 @@ export type { SqliteDatabase, SqliteStatement }
 export interface SqliteOptions {
   /** Made if it is not there. Default `sessions.sqlite` in the working directory. Not on a network drive. */
   file?: string
-  /** An open database of `node:sqlite`, `bun:sqlite`, `libsql` or `better-sqlite3`. It stays yours to configure and close. */
+  /**
+   * An open database of `node:sqlite`, `bun:sqlite`, `libsql` or `better-sqlite3`. It stays yours to configure and close.
+   * While a transaction of yours is open on it, nothing is stored, and what has to be is an outage: end it before you await.
+   */
   database?: SqliteDatabase
   /** Default `vishnu_sessions`. */
   table?: string
@@ -131,7 +134,17 @@ class SqliteBackend implements Backend, Sweepable {
 
   /** How many rows a statement has changed. */
   async #changes(run: (statements: Statements) => { readonly changes: number | bigint }): Promise<number> {
-    return Number((await this.#whenFree(run)).changes)
+    const ran = await this.#whenFree((statements) => {
+      this.#assertNoTransaction()
+      return run(statements)
+    })
+    return Number(ran.changes)
+  }
+
+  /** It can only be the application's, on the database that it passed: rolled back, it would bring back who has logged out. */
+  #assertNoTransaction(): void {
+    const { inTransaction, isTransaction } = this.#database
+    if (inTransaction ?? isTransaction) throw new Error('a transaction of the application is open on this database')
   }
 
   /** Waits without blocking while another process writes. Each statement is a transaction of its own, so it can be repeated. */
@@ -147,6 +160,7 @@ class SqliteBackend implements Backend, Sweepable {
   }
 
   #setUp(): Statements {
+    this.#assertNoTransaction()
     const texts = sqliteStatements(this.#table)
     for (const sql of [...this.#pragmas, ...texts.setUp]) this.#database.exec(sql)
     const prepare = (sql: string): SqliteStatement => this.#database.prepare(sql)

@@ -4,10 +4,12 @@ import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
+import { setImmediate } from 'node:timers/promises'
 import Database from 'libsql'
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest'
 import { sqlite, type SqliteDatabase } from '../../src/backends/sqlite.js'
 import type { ConfigError } from '../../src/errors.js'
+import { createSessions } from '../../src/index.js'
 import { nodeBinary } from '../helpers/empty-project.js'
 import { type IsolatedPackage, isolatePackage } from '../helpers/isolated-package.js'
 import { lawsOf } from '../helpers/laws.js'
@@ -40,6 +42,42 @@ describe("the application's own database", () => {
   afterAll(() => database.close())
   test.each(lawsOf(() => sqlite({ database, table: 'my_sessions' })))('%s', async (_, check) => {
     expect(await check()).toBeUndefined()
+  })
+
+  test.each(['ROLLBACK', 'COMMIT'])('is not written in a transaction of the application, ended by %s', async (end) => {
+    const backend = sqlite({ database })
+    const sessions = createSessions({
+      secret: 'a secret for tests, and for nothing else',
+      backend,
+      onEvent: () => undefined,
+    })
+    const visit = sessions.open(undefined)
+    const session = await visit.session()
+    await session.update('user', () => 'ada')
+    const { append } = await sessions.commit(visit, () => undefined)
+    const [cookie] = append.map(([, line]) => line.replace(/;.*/, ''))
+    const user = async (): Promise<unknown> => (await sessions.open(cookie).session()).get('user')
+
+    database.exec('BEGIN')
+    expect(await user()).toBe('ada')
+    const loggedOut = session.terminate()
+    await setImmediate()
+    database.exec(end)
+    await loggedOut
+    expect(await user()).toBeUndefined()
+  })
+
+  test('says so, if its transaction takes too long', async () => {
+    const sessions = createSessions({
+      secret: 'a secret for tests, and for nothing else',
+      backend: sqlite({ database }),
+      backendTimeout: 50,
+      onEvent: () => undefined,
+    })
+    const session = await sessions.open(undefined).session()
+    database.exec('BEGIN')
+    await expect(session.update('user', () => 'ada')).rejects.toThrow('a transaction of the application is open')
+    database.exec('ROLLBACK')
   })
 
   test('stays open, and keeps the settings that it has', async () => {
