@@ -27,7 +27,8 @@ export const MAX_COOKIE_SECONDS: number = 400 * 86_400
  */
 export function findCookies(header: string | undefined, name: string): string[] {
   if (header === undefined || !header.includes(name)) return []
-  const found: string[] = []
+  // A set: where a server allows long headers, a list would compare thousands of planted ones with each other.
+  const found = new Set<string>()
   const isPrefixed = name.startsWith('__')
   const hasCommas = !isPrefixed && header.includes(',')
   for (const pair of header.split(hasCommas ? /[;,]/ : ';')) {
@@ -35,9 +36,9 @@ export function findCookies(header: string | undefined, name: string): string[] 
     if (equals === -1 || trimBlanks(pair.slice(0, equals)) !== name) continue
     let value = trimBlanks(pair.slice(equals + 1))
     if (!isPrefixed && value.length > 1 && value.startsWith('"') && value.endsWith('"')) value = value.slice(1, -1)
-    if (value !== '' && !found.includes(value)) found.push(value)
+    if (value !== '') found.add(value)
   }
-  return found
+  return [...found]
 }
 
 /** Only space and tab (RFC 6265bis, section 5.6): `trim` would strip Unicode blanks too and let ` __Host-id` pass. */

@@ -38,7 +38,8 @@ describe('findCookies', () => {
   })
 
   test('finds ours behind however many of the same name', () => {
-    const planted = Array.from({ length: 500 }, (_, index) => `vishnu=${index}`)
+    // Comparing each with all the others would take minutes.
+    const planted = Array.from({ length: 50_000 }, (_, index) => `vishnu=${String(index).padStart(76, '1')}`)
     expect(findCookies([...planted, 'vishnu=ours'].join('; '), 'vishnu').at(-1)).toBe('ours')
   })
 
