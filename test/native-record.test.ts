@@ -325,6 +325,8 @@ describe('bytes that are not this record', () => {
     ['no newline at the end', `vishnu1 ${KEY} stamp 0 0 - public 5\n"a"\t1`],
     ['a tombstone with too much', `vishnu1 ${KEY} stamp gone - x\n`],
     ['a tombstone with too little', `vishnu1 ${KEY} stamp gone\n`],
+    ['a tombstone of another kind', `vishnu1 ${KEY} stamp away -\n`],
+    ['a tombstone without a stamp', `vishnu1 ${KEY}  gone -\n`],
   ])('%s is corrupt, with a reason', (_, text) => {
     const found = decodeRecord(KEY, bytesOf(text))
     expect(found).toEqual({ kind: 'corrupt', reason: expect.stringMatching(/^its? .*[a-z\d]$/) as string })

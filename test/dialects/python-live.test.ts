@@ -198,11 +198,12 @@ describe('deadlines', () => {
     expect(await storedRecord(shared.raw, ID)).toMatchObject({ expires: undefined })
   })
 
-  test('a record that was never used has no deadline', async () => {
+  test('a record that was never used has no deadline, until it is', async () => {
     const world = newWorld()
     await shared.raw.set(ID, pythonRecord({ user: 'anna' }))
     world.clock.advance(10_000 * DAY)
     expect(await visitorOf(world).read('user')).toBe('anna')
+    expect(await storedRecord(shared.raw, ID)).toMatchObject({ expires: undefined, lastAccessed: world.clock.now() })
   })
 
   test("a session's own timeout lasts until Python writes the record", async () => {
