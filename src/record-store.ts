@@ -268,7 +268,6 @@ export class RecordStore {
       const { entry } = base
       const outcome = await this.#attempt(budget, () => this.#layout.end(key, entry, tombstone, this.#settings.now()))
       if (outcome === 'ended') return this.#retired(key, tombstone)
-      if (outcome === 'gone') return { kind: 'absent' }
       if (attempt > 0) await this.pause(budget, attempt)
       found = await this.load(key, budget)
     }

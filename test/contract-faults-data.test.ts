@@ -125,11 +125,18 @@ describe('one bad value', () => {
 
 describe('a backend whose writes do not tell the version', () => {
   function withoutVersions(inner: Backend): Backend {
-    return wrapBackend(inner, async ({ operation, run }) => {
+    const backend = wrapBackend(inner, async ({ operation, run }) => {
       const outcome = await run()
       if (operation === 'read' || typeof outcome !== 'object' || outcome === null) return outcome
       return { ...outcome, version: undefined }
     })
+    return {
+      ...backend,
+      replace: async (key, entry, ...rest) => {
+        if (entry.version === undefined) throw new SessionError('ERR_BACKEND', 'Nobody has asked for the version')
+        return backend.replace(key, entry, ...rest)
+      },
+    }
   }
 
   test('can be written to several times in one request', async () => {
