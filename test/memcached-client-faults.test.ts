@@ -24,6 +24,7 @@ beforeEach(async () => {
 })
 
 afterEach(async () => {
+  vi.useRealTimers()
   vi.restoreAllMocks()
   server.resume()
   await Promise.all(clients.map((client) => client.close()))
@@ -172,6 +173,30 @@ describe('a server that hangs', () => {
       expect(failure).toMatchObject({ code: 'TIMEOUT', ...sent })
     server.resume()
     await recovers(client)
+  })
+
+  test('has its whole time for every command, however long the client has been waiting for others', async () => {
+    let now = 1000
+    vi.spyOn(performance, 'now').mockImplementation(() => now)
+    vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] })
+    const pass = async (milliseconds: number): Promise<void> => {
+      now += milliseconds
+      vi.advanceTimersByTime(milliseconds)
+      // What has arrived is read before a command is given up.
+      for (let turn = 0; turn < 3; turn++) await new Promise(setImmediate)
+    }
+    const client = newClient({ timeout: 500 })
+    await client.get('key')
+    await pass(499)
+    await server.pause()
+    let isOver = false
+    const failure = failureOf(client.get('key')).finally(() => (isOver = true))
+    await pass(1)
+    await pass(498)
+    expect(isOver).toBe(false)
+    await pass(1)
+    expect(isOver).toBe(true)
+    expect(await failure).toMatchObject({ code: 'TIMEOUT', ...sent })
   })
 
   test('is told nothing by a client that it has not greeted', async () => {
