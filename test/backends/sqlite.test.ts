@@ -6,7 +6,7 @@ import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { setImmediate } from 'node:timers/promises'
 import Database from 'libsql'
-import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest'
+import { afterAll, beforeAll, describe, expect, onTestFinished, test, vi } from 'vitest'
 import { sqlite, type SqliteDatabase } from '../../src/backends/sqlite.js'
 import type { ConfigError } from '../../src/errors.js'
 import { createSessions } from '../../src/index.js'
@@ -123,12 +123,21 @@ describe('a file', () => {
     await after.close?.()
   })
 
-  test.each(['full', 'normal'] as const)('is in WAL mode, with synchronous %s', async (synchronous) => {
-    const file = newFile()
-    const backend = sqlite({ file, synchronous })
+  test.each([
+    [undefined, 2],
+    ['full', 2],
+    ['normal', 1],
+  ] as const)('is in WAL mode, with synchronous %s at the level %i of SQLite', async (synchronous, level) => {
+    // It holds for a connection, so it is the backend's own that has to tell.
+    const builtIn: { DatabaseSync?: typeof Database } | undefined = process.getBuiltinModule?.('node:sqlite')
+    const exec = vi.spyOn((builtIn?.DatabaseSync ?? Database).prototype, 'exec')
+    onTestFinished(() => exec.mockRestore())
+    const backend = sqlite({ file: newFile(), ...(synchronous && { synchronous }) })
+    onTestFinished(() => backend.close?.())
     await backend.create(newKey(), bytes('x'), deadline, now)
-    expect(journalMode(open(file))).toBe('wal')
-    await backend.close?.()
+    const connection = exec.mock.contexts[0] as SqliteDatabase
+    expect(journalMode(connection)).toBe('wal')
+    expect(connection.prepare('PRAGMA synchronous').get()).toMatchObject({ synchronous: level })
   })
 
   test('that another connection is writing is waited for, while other work goes on', async () => {
