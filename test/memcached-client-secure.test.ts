@@ -93,6 +93,7 @@ describe('with a password file', () => {
     const client = new MemcachedClient({ servers: [server], timeout: 10_000, ...login })
     const failure = await failureOf(client.add('canary', Buffer.from('x'), 0))
     expect(failure).toMatchObject({ code: 'AUTH', outcomeUnknown: false })
+    expect(failure.message).toContain('refused the user name and password')
     expect(failure.message).not.toContain('wrong')
     expect(failure.message).not.toContain('s3cret')
     await client.close()

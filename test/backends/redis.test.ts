@@ -126,6 +126,8 @@ describe('what somebody else keeps under the same key', () => {
     'is a session of another library': '{"cookie":{"path":"/"},"user":"ann"}'.padEnd(60),
     'has digits where the deadline would be': `${'x'.repeat(22)}0000000000001`,
     'has digits where the deadline would be, and goes on': `${'x'.repeat(22)}0000000000001 and more`,
+    'has a deadline behind what is too short for a token': `${'x'.repeat(21)}0000000000001\n`,
+    'has a deadline behind what is no token': `${'x y '.padEnd(22, '.')}0000000000001\nand more`,
     'has something like a number there': `${'x'.repeat(22)}      0x1    \nand more`,
   }
   test.each(Object.entries(foreign))('is not written over where it %s', async (_, text) => {

@@ -247,6 +247,23 @@ describe('several processes on one file', () => {
     expect(await built.run(script, [], await nodeBinary(major))).toBe('[]\n')
   })
 
+  test.each([22, 24])("on Node %i's own driver wait for each other", { timeout: 120_000 }, async (major) => {
+    const script = `
+      import { DatabaseSync } from 'node:sqlite'
+      import { sqlite } from 'vishnu/backends/sqlite'
+      const file = ${JSON.stringify(newFile())}
+      const backend = sqlite({ file })
+      await backend.read('key', ${now})
+      const other = new DatabaseSync(file)
+      other.exec('BEGIN IMMEDIATE')
+      // Meets the lock before it returns.
+      const stored = backend.create('key', new Uint8Array(1), ${deadline}, ${now})
+      other.exec('COMMIT')
+      await stored
+      console.log((await backend.read('key', ${now})).deadline)`
+    expect(await built.run(script, [], await nodeBinary(major))).toBe(`${deadline}\n`)
+  })
+
   test('without a driver: ERR_CLIENT_MISSING says what to install', async () => {
     const script = `
       import { sqlite } from 'vishnu/backends/sqlite'
