@@ -15,6 +15,29 @@ export async function callBackend<T>({ backendTimeout, report }: Settings, call:
 export function outage(report: Settings['report'], cause: unknown): SessionError {
   const message = `The session backend failed: ${messageOf(cause)}`
   const error = cause instanceof SessionError ? cause : new SessionError('ERR_BACKEND', message, { cause })
+  if (error.cause !== undefined) error.cause = withoutAttachments(error.cause)
   report('backendError', error.message, { cause: error })
   return error
+}
+
+/** What tells why a system call, a server or a database has failed. */
+const TELLING = ['code', 'errno', 'errcode', 'syscall', 'address', 'port']
+/** A chain of causes may be a circle. */
+const LONGEST_CHAIN = 5
+
+/**
+ * A client's error as it may be told. Clients attach to theirs what they were doing: the command, with the store key and
+ * the visitor's values; the reply that they could not parse; in Node's HTTP parser's case the whole packet. It would all
+ * be in the log of whoever logs our error, so this is a copy that has what is listed here and nothing else.
+ */
+function withoutAttachments(error: unknown, depth = 0): Error | undefined {
+  if (!(error instanceof Error) || depth > LONGEST_CHAIN) return undefined
+  const inner = (other: unknown): Error | undefined => withoutAttachments(other, depth + 1)
+  const copy = new Error(error.message, error.cause === undefined ? {} : { cause: inner(error.cause) })
+  if (error instanceof AggregateError) Object.assign(copy, { errors: error.errors.map(inner) })
+  for (const property of TELLING) {
+    const value: unknown = Reflect.get(error, property)
+    if (typeof value === 'string' || typeof value === 'number') Object.assign(copy, { [property]: value })
+  }
+  return Object.assign(copy, { name: error.name, stack: error.stack })
 }

@@ -117,7 +117,9 @@ export class Connection {
       this.#socket.write(words)
       this.#socket.write('\r\n')
       this.#greetings.push((line) => {
-        if (line !== 'STORED') this.#fail('AUTH', `refused the user name and password: ${quote(line)}`)
+        // Only memcached's own words: what is no memcached, or answers somebody else, may send anything.
+        const reason = ERROR_LINE.test(line) ? quote(line) : 'it answered something else'
+        if (line !== 'STORED') this.#fail('AUTH', `refused the user name and password: ${reason}`)
       })
     }
     this.#socket.write('version\r\n')
