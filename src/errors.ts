@@ -71,10 +71,10 @@ export class ConfigError extends SessionError {
   }
 }
 
-/** A value as an error message shows it: recognisable, never long, whatever it is. */
+/** A value as an error message shows it. Never a text: it may be a secret in the wrong place, or a URL with a password. */
 export function describeValue(value: unknown): string {
   if (value === null) return 'null'
-  if (typeof value === 'string') return JSON.stringify(value.slice(0, 40))
+  if (typeof value === 'string') return `a string of length ${value.length}`
   if (typeof value === 'object' || typeof value === 'function') return `a value of type ${typeof value}`
   return typeof value === 'symbol' ? 'a symbol' : `${value as number | bigint | boolean | undefined}`
 }
@@ -100,6 +100,11 @@ export function messageOf(error: unknown): string {
 /** For checks of options. */
 export function isWholeNumber(value: unknown, min: number, max: number): value is number {
   return Number.isInteger(value) && (value as number) >= min && (value as number) <= max
+}
+
+/** Whether this is a host's name or address. A URL is not: it may hold a password, and failing to look it up would tell it. */
+export function isHost(value: unknown): value is string {
+  return typeof value === 'string' && /^[\x21-\x2e\x30-\x3f\x41-\x7e]+$/.test(value)
 }
 
 /** Whether `require` failed because this package is not installed. One that is there may lack something of its own. */

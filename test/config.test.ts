@@ -231,7 +231,7 @@ describe('messages', () => {
     expect(problems({ secret: [] })).toEqual(['secret is an empty list: pass at least one'])
     expect(problems({ secret: keys(9) })).toEqual(['secret lists 9: keep the newest 8'])
     expect(problems({ timeout: '60' })).toEqual([
-      `timeout must be a whole number of seconds from 0 to ${CENTURY}, not "60"`,
+      `timeout must be a whole number of seconds from 0 to ${CENTURY}, not a string of length 2`,
     ])
     expect(problems({ sameSite: 'Lax' })).toEqual(['sameSite must be one of lax, strict, none'])
     expect(problems({ backend: undefined })).toEqual([

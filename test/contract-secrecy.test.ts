@@ -1,8 +1,16 @@
 import { Redis } from 'ioredis'
 import { afterEach, expect, test } from 'vitest'
+import { appEngineMemcache } from '../src/backends/app-engine-memcache.js'
+import { d1 } from '../src/backends/d1.js'
+import { datastore } from '../src/backends/datastore.js'
+import { durableObject } from '../src/backends/durable-object.js'
+import { memcacheClient } from '../src/backends/memcache-client.js'
+import { memcached, type MemcachedAddress } from '../src/backends/memcached.js'
 import { memory } from '../src/backends/memory.js'
 import { redis } from '../src/backends/redis.js'
-import { type Backend, createSessions, type SessionsOptions } from '../src/index.js'
+import { sqlite } from '../src/backends/sqlite.js'
+import { vishnuPython } from '../src/dialects/vishnu-python.js'
+import { type AcceptOptions, type Backend, createSessions, SessionError, type SessionsOptions } from '../src/index.js'
 import { manualClock } from './helpers/clock.js'
 import { recordingBackend, wrapBackend } from './helpers/contract-backends.js'
 import { Leaks } from './helpers/contract-canaries.js'
@@ -137,6 +145,50 @@ test('no event and no error of the core tells a secret, a cookie, an id, a store
   })
 })
 
+test('what a client attaches to its errors is not told', async () => {
+  const leaks = new Leaks()
+  class ClientError extends AggregateError {
+    override name = 'ClientError'
+    code = 'ECONNRESET'
+    command = { name: 'set', args: [value, Buffer.from(value)] }
+    rawPacket = Buffer.from(`${'.'.repeat(100)}${value}`)
+    buffer = JSON.stringify(this.rawPacket)
+    lastNodeError = new Error(value)
+    replies = new Map([[value, value]])
+    override toString = () => value
+    toJSON = () => value
+  }
+  const inner = new ClientError([new Error('refused by ::1'), value], 'inner')
+  const outer = new ClientError([], 'outer', { cause: inner })
+  inner.cause = outer
+  const cookie = await newVisitor(serverWith(memory(), leaks), { user: value })
+  for (const thrown of [outer, new SessionError('ERR_BACKEND', 'It will not', { cause: outer })]) {
+    const sessions = serverWith(
+      wrapBackend(memory(), () => Promise.reject(thrown)),
+      leaks,
+    )
+    await leaks.fail(() => begin(sessions, cookie))
+    await leaks.fail(() => newVisitor(sessions, { user: value }))
+  }
+  expect(leaks.of({ value })).toEqual([])
+  expect(leaks.seen).toEqual({ events: ['backendError'], codes: ['ERR_BACKEND'] })
+
+  // What helps is.
+  const sessions = serverWith(
+    wrapBackend(memory(), () => Promise.reject(outer)),
+    leaks,
+  )
+  await expect(begin(sessions, cookie)).rejects.toMatchObject({
+    message: 'The session backend failed: outer',
+    cause: {
+      name: 'ClientError',
+      message: 'outer',
+      code: 'ECONNRESET',
+      cause: { message: 'inner', errors: [{ message: 'refused by ::1' }, undefined] },
+    },
+  })
+})
+
 test.each(['JSON', 'rich'])('a damaged %s value is not quoted in the error that says so', async (kind) => {
   const { now } = manualClock()
   const leaks = new Leaks()
@@ -179,6 +231,67 @@ test('a wrong configuration is explained without quoting secrets', async () => {
   await leaks.fail(() => redis({ url: 'redis://:CANARY-SECRET%E0%A4%A@host/0' }))
   await leaks.fail(() => redis({ password: 'CANARY-SECRET', port: 0 }))
   expect(leaks.of({ secret: 'CANARY-SECRET', encryptKey: 'CANARY-ENCRYPT' })).toEqual([])
+})
+
+/** What has options, the options that it has, and those that it needs. */
+const factories: Record<string, [make: (options: never) => unknown, options: string, needed?: object]> = {
+  createSessions: [
+    createSessions,
+    'secret encryptKey cookieName domain path secure httpOnly sameSite partitioned priority clock onEvent autoSave timeout ' +
+      'absoluteTimeout browserSessionTimeout touchInterval backendTimeout backend accept',
+    { secret, backend: memory() },
+  ],
+  'the accept option': [
+    (item: object) => createSessions({ secret, backend: memory(), accept: [item as AcceptOptions] }),
+    'secret encryptKey cookieName backend dialect',
+    { backend: memory() },
+  ],
+  redis: [redis, 'host port db username password tls url client prefix waitForReplicas layout'],
+  memcached: [memcached, 'host port servers tls username password prefix timeout maxItemBytes layout'],
+  'a server of memcached': [(server: MemcachedAddress) => memcached({ servers: [server] }), 'host port', { host: 'x' }],
+  'tls of memcached': [(tls: object) => memcached({ tls }), 'ca cert key passphrase pfx ciphers minVersion'],
+  memcacheClient: [memcacheClient, 'host port servers tls prefix timeout maxItemBytes'],
+  sqlite: [sqlite, 'database table synchronous'],
+  d1: [d1, 'database table'],
+  durableObject: [durableObject, 'namespace'],
+  datastore: [
+    datastore,
+    'projectId namespace databaseId credentials keyFilename apiEndpoint timeout client kind',
+    { timeout: 0 },
+  ],
+  appEngineMemcache: [appEngineMemcache, 'namespace host port timeout layout'],
+  memory: [memory, 'maxEntries'],
+  vishnuPython: [vishnuPython, 'sessionClass format'],
+}
+
+/** A secret where it does not belong, or in a form that it should not have. */
+const misplaced: readonly unknown[] = [
+  'CANARY-SECRET',
+  'redis://:CANARY-SECRET@host:6379/0',
+  'CANARY-SECRET\ud800',
+  ['CANARY-SECRET'],
+  [['CANARY-SECRET', ['CANARY-SECRET']]],
+  { value: 'CANARY-SECRET', toString: () => 'CANARY-SECRET' },
+  Buffer.from('CANARY-SECRET'),
+  Symbol('CANARY-SECRET'),
+  new Map([['CANARY-SECRET', 'CANARY-SECRET']]),
+  new URL('redis://:CANARY-SECRET@host:6379/0'),
+  new Error('CANARY-SECRET'),
+  () => 'CANARY-SECRET',
+]
+
+test.each(Object.entries(factories))('%s explains wrong options without quoting a secret', async (_, factory) => {
+  const [make, options, needed = {}] = factory
+  const leaks = new Leaks()
+  for (const option of options.split(' ')) {
+    for (const bad of misplaced) await leaks.try(() => make({ ...needed, [option]: bad } as never))
+  }
+  // In the place of all options, too. What has nothing to list would count as none.
+  for (const bad of misplaced.filter((one) => typeof one === 'string' || Array.isArray(one))) {
+    await leaks.try(() => make(bad as never))
+  }
+  expect(leaks.of({ secret: 'CANARY-SECRET' })).toEqual([])
+  expect(leaks.seen.codes).toContain('ERR_CONFIG')
 })
 
 test('looking at the objects shows nothing', async () => {

@@ -1,4 +1,4 @@
-import { ConfigError, describeValue, SessionError, unknownOptions } from '../errors.js'
+import { ConfigError, SessionError, unknownOptions } from '../errors.js'
 import type { SessionEnd, Sessions, Visit } from '../sessions.js'
 import { SocketSession } from './socket-session.js'
 
@@ -82,6 +82,10 @@ function assertOrigin(origin: string | undefined, host: string | undefined, orig
   if (host && URL.canParse(origin) && new URL(origin).host === host.toLowerCase()) return
   throw new SessionError(
     'ERR_ORIGIN',
-    `A page of ${describeValue(origin)} asked for a socket of ${describeValue(host)}: name it in origins if it may`,
+    `A page of ${quote(origin)} asked for a socket of ${quote(host)}: name it in origins if it may`,
   )
+}
+
+function quote(header: string | undefined): string {
+  return JSON.stringify(header?.slice(0, 40))
 }

@@ -1,6 +1,6 @@
 import process from 'node:process'
 import type { Backend, PlainBackend } from '../backend.js'
-import { ConfigError, describeValue, isWholeNumber, unknownOptions } from '../errors.js'
+import { ConfigError, describeValue, isHost, isWholeNumber, unknownOptions } from '../errors.js'
 import { AppEngineMemcacheCommands } from './app-engine-memcache-commands.js'
 import { PlainAppEngineMemcacheBackend } from './app-engine-memcache-plain.js'
 import { AppEngineRpc } from './app-engine-memcache-rpc.js'
@@ -65,7 +65,7 @@ function check(options: AppEngineMemcacheOptions & { layout?: 'plain' }): Requir
   }
   const isNamespace = typeof namespace === 'string' && /^[\w.-]{0,100}$/.test(namespace)
   must(isNamespace, 'namespace', 'up to 100 of the characters A-Z a-z 0-9 . _ -', namespace)
-  must(typeof host === 'string' && /^[\x21-\x7e]+$/.test(host), 'host', 'a host name or an address', host)
+  must(isHost(host), 'host', 'a host name or an address', host)
   must(isWholeNumber(port, 1, 65_535), 'port', 'a whole number from 1 to 65535', port)
   must(isWholeNumber(timeout, 1, 600_000), 'timeout', 'a whole number of milliseconds from 1 to 600000', timeout)
   if (layout !== undefined && layout !== 'plain') problems.push("layout must be 'plain' or left out")

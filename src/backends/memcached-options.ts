@@ -1,4 +1,4 @@
-import { ConfigError, describeValue, isWholeNumber, unknownOptions } from '../errors.js'
+import { ConfigError, describeValue, isHost, isWholeNumber, unknownOptions } from '../errors.js'
 
 /** One of several servers. */
 export interface MemcachedAddress {
@@ -77,8 +77,7 @@ export function checkMemcachedOptions(
   const addresses = list.map((server, index) => {
     const label = isOne ? '' : `servers[${index}].`
     const { host: name, port: number = DEFAULT_PORT } = Object(server) as Partial<MemcachedAddress>
-    if (typeof name !== 'string' || !/^[\x21-\x7e]+$/.test(name))
-      must(`${label}host`, 'a host name or an address', name)
+    if (!isHost(name)) must(`${label}host`, 'a host name or an address', name)
     if (!isWholeNumber(number, 1, 65_535)) must(`${label}port`, 'a whole number from 1 to 65535', number)
     return { host: String(name), port: number }
   })

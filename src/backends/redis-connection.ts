@@ -1,5 +1,5 @@
 import { createRequire } from 'node:module'
-import { describeValue, isMissingPackage, isWholeNumber, SessionError } from '../errors.js'
+import { describeValue, isHost, isMissingPackage, isWholeNumber, SessionError } from '../errors.js'
 import { bindClient, type RedisClient } from './redis-client.js'
 import { explained, type RedisCommands } from './redis-commands.js'
 
@@ -64,7 +64,7 @@ export function checkConnection(connection: RedisConnection, hasClient: boolean,
   const { host = 'localhost', port = 6379, db = 0, username, password, tls = false } = all
   const refuse = (name: string, rule: string, value: unknown): void =>
     void problems.push(`${name} must be ${rule}, not ${describeValue(value)}`)
-  if (typeof host !== 'string' || host === '') refuse('host', 'a host name or an address', host)
+  if (!isHost(host)) refuse('host', 'a host name or an address', host)
   if (!isWholeNumber(port, 1, 65_535)) refuse('port', 'a whole number from 1 to 65535', port)
   if (!isWholeNumber(db, 0, 1_000_000)) refuse('db', 'a whole number from 0', db)
   if (typeof (username ?? '') !== 'string') refuse('username', 'a string', username)

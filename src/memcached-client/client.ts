@@ -151,8 +151,9 @@ function checkServers(servers: readonly MemcachedServer[]): void {
 function withContext(options: ConnectionOptions): ConnectionOptions {
   try {
     return { secureContext: createSecureContext(options), ...options }
-  } catch (cause) {
-    throw new MemcachedError('ARGUMENT', "tls holds options that Node can't use", { cause })
+  } catch (error) {
+    // Without the error: Node quotes what it can't use, and it may be a passphrase.
+    throw wrong(`tls holds options that Node can't use: ${(error as NodeJS.ErrnoException).code}`)
   }
 }
 

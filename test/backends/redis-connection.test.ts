@@ -39,7 +39,9 @@ describe('wrong options', () => {
   const cases: [options: unknown, ...problems: RegExp[]][] = [
     [{ host: 1 }, /^host /],
     [{ host: '' }, /^host /],
-    [{ port: '1234' }, /^port .*"?1234"?/],
+    [{ host: 'redis://:password@host' }, /^host .*, not a string of length 22$/],
+    [{ host: '/run/redis.sock' }, /^host /],
+    [{ port: '1234' }, /^port .*a string of length 4$/],
     [{ port: 70_000 }, /^port .*70000/],
     [{ port: 0 }, /^port /],
     [{ db: -1 }, /^db .*-1/],

@@ -250,9 +250,10 @@ test('whatever bytes come, they are a message or a RangeError', () => {
 
 describe('the options', () => {
   test.each([
-    [{ namespace: 'a b' }, 'namespace must be up to 100 of the characters A-Z a-z 0-9 . _ -, not "a b"'],
+    [{ namespace: 'a b' }, 'namespace must be up to 100 of the characters A-Z a-z 0-9 . _ -, not a string of length 3'],
     [{ namespace: 'x'.repeat(101) }, 'namespace must be'],
     [{ host: '' }, 'host must be a host name or an address'],
+    [{ host: 'http://api' }, 'host must be a host name or an address'],
     [{ port: 0 }, 'port must be a whole number from 1 to 65535, not 0'],
     [{ timeout: 1.5 }, 'timeout must be a whole number of milliseconds from 1 to 600000, not 1.5'],
     [{ layout: 'native' }, "layout must be 'plain' or left out"],

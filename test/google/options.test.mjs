@@ -39,10 +39,10 @@ describe.each([
     ).toEqual([
       'project_id is not an option: did you mean projectId?',
       'projectId must be a string, not 1',
-      'namespace must be up to 100 letters, digits and ._-, not "a b"',
-      'databaseId must be a database\'s name, not "/"',
+      'namespace must be up to 100 letters, digits and ._-, not a string of length 3',
+      "databaseId must be a database's name, not a string of length 1",
       'credentials must be an object with client_email and private_key',
-      'keyFilename must be a path, not ""',
+      'keyFilename must be a path, not a string of length 0',
       'apiEndpoint must be a host name, not 8081',
       'timeout must be a whole number of milliseconds from 1 to 600000, not 0',
     ])
