@@ -75,6 +75,16 @@ describe('a cookie without the configuration', () => {
     expect(text).toContain('  attributes  Max-Age=60; Path=/; Secure\n')
   })
 
+  test.each([
+    `Set-Cookie: __Host-id=${fixture.signedCookie}; Expires=Wed, 09 Jun 2027 10:18:14 GMT; Path=/, auth=hidden; Path=/x`,
+    `Set-Cookie: auth=hidden; Secure, __Host-id=${fixture.signedCookie}; Expires=Wed, 09 Jun 2027 10:18:14 GMT; Path=/`,
+    `__Host-id=${fixture.signedCookie}; Expires=Wed, 09 Jun 2027 10:18:14 GMT; Path=/; auth=hidden; secure=hidden`,
+  ])('is explained without the other cookies beside it: %s', async (header) => {
+    const text = await explained(header)
+    expect(text).toContain('  attributes  Expires=Wed, 09 Jun 2027 10:18:14 GMT; Path=/\n')
+    expect(text).not.toContain('hidden')
+  })
+
   test.each(['', 'hello', 'theme=dark', 'Cookie: theme=dark', `1${'A'.repeat(74)}`, '{"a":1}'])(
     'that is none of ours is ERR_INPUT: %s',
     async (input) => {

@@ -104,6 +104,7 @@ describe('vishnu', () => {
 
   const wrong: [args: string[], message: RegExp][] = [
     [['purge'], /unknown command 'purge'/],
+    [['redis://me:password@host'], /unknown command 'redis:\/\/\*\*\*@host'/],
     [['cleanup'], /required option '-c, --config <file>'/],
     [['cleanup', '--config', 'a.js', '--evry', '10m'], /unknown option '--evry' \(Did you mean --every\?\)/],
     [['cleanup', '--config', 'a.js', '--every', '10'], /'10' is invalid. Write a number and its unit/],
@@ -275,6 +276,12 @@ describe('vishnu cleanup', () => {
       'throws.js',
       "throw new Error('no\\nluck \\u001b[31m')",
       /throws\.js: it can't be loaded: no luck \\x1b\[31m/,
+    ],
+    [
+      'throws a URL with a password',
+      'url.js',
+      "throw new Error('nobody at redis://:password@host:6379/0')",
+      /url\.js: it can't be loaded: nobody at redis:\/\/\*\*\*@host:6379\/0/,
     ],
     [
       'imports what is not installed',

@@ -79,14 +79,21 @@ function findGivenCookies(text: string, settings: Settings | undefined): GivenCo
   const isSetCookie = /;\s*(path|max-age|expires|httponly|secure|samesite)\b/i.test(text)
   const headers =
     lines.length > 0 ? lines.map(([, set, value = '']) => ({ set, value })) : [{ set: isSetCookie, value: text }]
-  return headers.flatMap(({ set, value }) => (set ? cookieSetBy(value, settings) : cookiesSentBy(value, settings)))
+  return headers.flatMap(({ set, value }) =>
+    set ? value.split(NEXT_COOKIE).flatMap((line) => cookieSetBy(line, settings)) : cookiesSentBy(value, settings),
+  )
 }
+
+/** Many programs show all Set-Cookie headers as one, with commas. A date has one, too, but no name behind it. */
+const NEXT_COOKIE = /,(?=[^;,=]*=)/
+/** What is no attribute may be another cookie, which is not to be shown. */
+const ATTRIBUTE = /^((path|domain|expires|max-age|samesite|priority)=|(secure|httponly|partitioned)$)/i
 
 function cookieSetBy(header: string, settings: Settings | undefined): GivenCookie[] {
   const [pair = '', ...attributes] = header.split(';').map((part) => part.trim())
   const { name, value } = parsePair(pair)
   const isOurs = settings ? name === settings.cookie.name : isCookieValue(value)
-  return isOurs ? [{ name, value, attributes }] : []
+  return isOurs ? [{ name, value, attributes: attributes.filter((text) => ATTRIBUTE.test(text)) }] : []
 }
 
 function cookiesSentBy(header: string, settings: Settings | undefined): GivenCookie[] {

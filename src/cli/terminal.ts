@@ -15,6 +15,8 @@ export function harmless(text: string): string {
 /** Tells what went wrong in one line: its code, and what to do. */
 export function writeFailure(error: unknown, code: string = codeOf(error)): void {
   const message = messageOf(error)
+    // Of URLs, whoever has passed or configured them.
+    .replace(/\/\/[^\s/@]*@/g, '//***@')
     .trim()
     .replace(/\s*\n\s*/g, ' ')
   process.stderr.write(`vishnu: ${harmless(`${code}: ${message}`)}\n`)
