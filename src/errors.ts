@@ -79,6 +79,22 @@ export function describeValue(value: unknown): string {
   return typeof value === 'symbol' ? 'a symbol' : `${value as number | bigint | boolean | undefined}`
 }
 
+/** How much of a place is told. */
+const MOST_STEPS = 8
+const PLAIN_WORDS = /^[A-Za-z_$ ]{1,30}$/
+
+/**
+ * A place inside a value, as an error message shows it. A property's name is told if it is made of plain words. Else it may
+ * be the visitor's data: objects are kept by e-mail address, by id and by token, too.
+ */
+export function describePlace(path: readonly (string | number)[]): string {
+  if (path.length === 0) return ''
+  const steps = path
+    .slice(0, MOST_STEPS)
+    .map((step) => (typeof step === 'number' || PLAIN_WORDS.test(step) ? `[${JSON.stringify(step)}]` : '[…]'))
+  return `, at ${steps.join('')}`
+}
+
 /** What is wrong with an option that there is none of, and which one was probably meant. */
 export function unknownOption(name: string, known: Iterable<string>): string {
   const plain = (text: string): string => text.toLowerCase().replaceAll(/[_-]/g, '')

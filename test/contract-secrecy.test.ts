@@ -10,9 +10,17 @@ import { memory } from '../src/backends/memory.js'
 import { redis } from '../src/backends/redis.js'
 import { sqlite } from '../src/backends/sqlite.js'
 import { vishnuPython } from '../src/dialects/vishnu-python.js'
-import { type AcceptOptions, type Backend, createSessions, SessionError, type SessionsOptions } from '../src/index.js'
+import {
+  type AcceptOptions,
+  type Backend,
+  createSessions,
+  type PlainBackend,
+  SessionError,
+  type SessionsOptions,
+} from '../src/index.js'
 import { manualClock } from './helpers/clock.js'
 import { recordingBackend, wrapBackend } from './helpers/contract-backends.js'
+import { plainMemory } from './helpers/contract-plain.js'
 import { Leaks } from './helpers/contract-canaries.js'
 import { faultyBackend } from './helpers/contract-faults.js'
 import { begin, newVisitor, request } from './helpers/contract-requests.js'
@@ -46,7 +54,7 @@ function canariesOf(cookie: string, keys: readonly string[] = []): Record<string
   }
 }
 
-function serverWith(backend: Backend, leaks: Leaks, options: Partial<SessionsOptions> = {}) {
+function serverWith(backend: Backend | PlainBackend, leaks: Leaks, options: Partial<SessionsOptions> = {}) {
   return createSessions({
     secret,
     backend,
@@ -187,6 +195,48 @@ test('what a client attaches to its errors is not told', async () => {
       cause: { message: 'inner', errors: [{ message: 'refused by ::1' }, undefined] },
     },
   })
+})
+
+test.each([
+  ['our own', memory, {}],
+  ["Python's", plainMemory, { dialect: vishnuPython() }],
+])('names in a value that may be data are not told when %s records can not keep it', async (_, store, options) => {
+  const leaks = new Leaks()
+  const { session } = await begin(serverWith(store(), leaks, options))
+  const names = [
+    'jane@CANARY-VALUE.example',
+    'CANARY-VALUE',
+    'c0ffee-CANARY-VALUE',
+    `long ${'CANARY-VALUE'.repeat(10)}`,
+  ]
+  for (const name of names) {
+    for (const bad of [() => value, new WeakMap(), undefined]) {
+      const profile = { items: [{ [name]: bad, odd: () => 1 }] }
+      await leaks.fail(() => session.set('profile', profile))
+      await leaks.fail(() => session.update('profile', () => profile))
+      await leaks.fail(() => session.set('profile', new Map([[name, profile]])))
+    }
+  }
+  expect(leaks.of({ value })).toEqual([])
+  expect(leaks.seen.codes).toEqual(['ERR_VALUE'])
+  expect(() => session.set('profile', { items: [{ 'unit price': () => 1 }] })).toThrow(
+    /at \["items"\]\[0\]\["unit price"\]/,
+  )
+})
+
+test('a value that can not be carried over is not told', async () => {
+  const leaks = new Leaks()
+  const theirs = plainMemory()
+  const dialect = vishnuPython()
+  // JSON could keep the name, but not the date beside it.
+  const odd = JSON.parse(`{ "jane@CANARY-VALUE.example": { "__proto__": "${value}", "more": "${value}" } }`) as object
+  const values = { profile: { ...odd, when: new Date(0) }, user: value }
+  const cookie = await newVisitor(serverWith(theirs, leaks, { dialect }), values)
+  const sessions = serverWith(memory(), leaks, { accept: [{ dialect, backend: theirs }] })
+  const { session } = await begin(sessions, cookie)
+  expect(session.keys()).toEqual(['user'])
+  expect(leaks.of(canariesOf(cookie))).toEqual([])
+  expect(leaks.seen.events).toEqual(['unsaved'])
 })
 
 test.each(['JSON', 'rich'])('a damaged %s value is not quoted in the error that says so', async (kind) => {

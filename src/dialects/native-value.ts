@@ -1,5 +1,5 @@
 import * as devalue from 'devalue'
-import { messageOf, SessionError, SessionTypeError } from '../errors.js'
+import { describePlace, messageOf, SessionError, SessionTypeError } from '../errors.js'
 import { constructorName, isObjectPrototype } from './prototypes.js'
 
 /**
@@ -174,6 +174,5 @@ function describeInstance(prototype: unknown): string {
 }
 
 function nameOf(sessionKey: string, path: readonly (string | number)[]): string {
-  const steps = path.slice(0, 8).map((step) => `[${JSON.stringify(step)}]`)
-  return `session key ${JSON.stringify(sessionKey)}${path.length > 0 ? `, at ${steps.join('')}` : ''}`
+  return `session key ${JSON.stringify(sessionKey)}${describePlace(path)}`
 }

@@ -1,4 +1,4 @@
-import { messageOf, SessionTypeError } from '../../errors.js'
+import { describePlace, messageOf, SessionTypeError } from '../../errors.js'
 import { constructorName, isObjectPrototype } from '../prototypes.js'
 import { assertBounded, MAX_DEPTH, MAX_INTEGER_BYTES, MAX_NUMBER_KEYS } from './limits.js'
 import { writeData } from './pickle-writer.js'
@@ -171,8 +171,7 @@ class Converter {
   }
 
   #refusal(what: string): SessionTypeError {
-    const steps = this.#path.slice(0, 8).map((step) => `[${JSON.stringify(step)}]`)
-    const place = steps.length > 0 ? `, at ${steps.join('')}` : ''
+    const place = describePlace(this.#path)
     return new SessionTypeError(
       'ERR_VALUE',
       `session key ${JSON.stringify(this.#sessionKey)}${place} can't be stored for Python: it is ${what}`,
