@@ -472,10 +472,7 @@ export class Visit<Data extends object = SessionData> {
   }
 
   #reportGone(): void {
-    this.#core.settings.report(
-      'gone',
-      'A session ended while a request was using it; what it had still to store was dropped.',
-    )
+    this.#core.settings.report('gone', 'A session ended while a request was using it; what was unsaved was dropped.')
   }
 
   #assertCookieCanFollow(): void {
