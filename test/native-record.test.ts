@@ -160,6 +160,29 @@ describe('one line', () => {
     expect(new Set(values.keys())).toEqual(new Set(['good', 'bad', 'last']))
   })
 
+  test('is found alike by the first search and by the hundredth', () => {
+    const lines = Buffer.from(`"a"\t1\n"a"\t2\n"é"\t3\nno tab\n"b"ad"\t4\n"?"\t5\n\t\n\n"\\u0062"\t6\n"c"\t7\n`)
+    // No UTF-8: what it is decoded to is no key either.
+    lines[lines.indexOf('?')] = 0xff
+    const bytes = Buffer.concat([Buffer.from(`vishnu1 ${KEY} stamp 0 0 - public ${lines.length}\n`), lines])
+    const read = (): Values => session(decodeRecord(KEY, bytes)).values
+    const searched = read()
+    for (let count = 0; count < 100; count++) searched.has('a')
+    const found: Record<string, string | undefined> = { a: '1', é: '3', c: '7' }
+    for (const key of ['a', 'é', 'c', 'b', 'b"ad', 'no tab', '?', '\ufffd', '\xff', '', '\t', '__proto__']) {
+      const expected = Object.hasOwn(found, key) ? found[key] : undefined
+      expect([key, read().get(key), searched.get(key)]).toEqual([key, expected, expected])
+    }
+  })
+
+  test('of 50,000 is found so fast that all of them can be read and changed', () => {
+    const entries = Array.from({ length: 50_000 }, (_, index): [string, string] => [`key ${index}`, `${index}`])
+    const values = reread(valuesOf(entries))
+    expect(entriesOf(values)).toEqual(entries)
+    const increased = entries.map(([key, value]): [string, string] => [key, `${value}0`])
+    expect(entriesOf(reread(values.with(changes(increased))))).toEqual(increased)
+  })
+
   test('is changed without a change to any other byte', () => {
     const { values, header: read } = session(decodeRecord(KEY, bytesOf(text)))
     const changed = textOf(encodeRecord(KEY, { header: read, values: values.with(changes([['good', '[10]']])) }))

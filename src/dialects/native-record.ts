@@ -22,10 +22,24 @@ import {
 const FORMAT = 'vishnu1'
 const ABSENT = '-'
 const NEWLINE = 0x0a
+const TAB = 0x09
+
+/** After so many searches from the beginning an index pays. Without one, to go through all keys takes quadratic time. */
+const SEARCHES_WITHOUT_INDEX = 32
+
+/** Where in the bytes a line is. `end` is behind its newline. */
+interface Line {
+  readonly start: number
+  readonly value: number
+  readonly end: number
+}
 
 /** The lines of a record, from the newline that ends its header on, so that every line begins after a newline. */
 class Lines implements Values {
   readonly bytes: Buffer
+  #searches = 0
+  /** By the bytes of the key as JSON. */
+  #index: Map<string, Line> | undefined
 
   constructor(bytes: Buffer) {
     this.bytes = bytes
@@ -74,7 +88,11 @@ class Lines implements Values {
     return new Lines(Buffer.concat([NO_LINES, ...kept.map(({ start, end }) => this.bytes.subarray(start, end))]))
   }
 
-  #find(key: string): { start: number; value: number; end: number } | undefined {
+  #find(key: string): Line | undefined {
+    if (this.#index || ++this.#searches > SEARCHES_WITHOUT_INDEX) {
+      this.#index ??= this.#makeIndex()
+      return this.#index.get(Buffer.from(JSON.stringify(key)).toString('latin1'))
+    }
     const head = `\n${JSON.stringify(key)}\t`
     const at = this.bytes.indexOf(head)
     if (at === -1) return undefined
@@ -82,9 +100,20 @@ class Lines implements Values {
     return { start: at + 1, value, end: this.bytes.indexOf(NEWLINE, value) + 1 }
   }
 
-  *#all(): Iterable<{ start: number; value: number }> {
-    for (let start = 1; start < this.bytes.length; start = this.bytes.indexOf(NEWLINE, start) + 1) {
-      yield { start, value: this.bytes.indexOf('\t', start) + 1 }
+  #makeIndex(): Map<string, Line> {
+    const index = new Map<string, Line>()
+    for (const line of this.#all()) {
+      const key = this.bytes.toString('latin1', line.start, line.value - 1)
+      if (!index.has(key)) index.set(key, line)
+    }
+    return index
+  }
+
+  *#all(): Iterable<Line> {
+    for (let start = 1; start < this.bytes.length;) {
+      const end = this.bytes.indexOf(NEWLINE, start) + 1
+      yield { start, value: this.bytes.indexOf(TAB, start) + 1, end }
+      start = end
     }
   }
 }
