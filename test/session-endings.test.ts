@@ -49,6 +49,16 @@ describe('terminate', () => {
     expect(await visitor.storeKey()).not.toBe(await old.storeKey())
   })
 
+  test('leaves no name behind: a session that begins in the same request has a public id of its own', async () => {
+    const session = await new World().visitor().session()
+    const { publicId } = session
+    session.set('user', 'ada')
+    await session.save()
+    expect(session.publicId).toBe(publicId)
+    await session.terminate()
+    expect(session.publicId).not.toBe(publicId)
+  })
+
   test('that fails says so: the session and the cookie are still there', async () => {
     const world = new World()
     const visitor = await world.visitorWith({ user: 'ada' })

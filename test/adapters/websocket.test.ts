@@ -1,6 +1,7 @@
 import { once } from 'node:events'
 import { createServer } from 'node:http'
 import { connect } from 'node:net'
+import { setImmediate as nextTurn } from 'node:timers/promises'
 import { describe, expect, onTestFinished, test } from 'vitest'
 import {
   socketSession,
@@ -151,6 +152,15 @@ describe('it is told that its session has ended', () => {
     expect(() => socket.session).toThrow(expect.objectContaining({ code: 'ERR_SESSION_GONE', status: 409 }))
     await expect(socket.reload()).rejects.toMatchObject({ code: 'ERR_SESSION_GONE' })
     expect(ends).toEqual([end])
+  })
+
+  test.each(['terminated', 'rotated'] as const)('at once, however seldom it looks: %s', async (end) => {
+    const cookie = await logIn()
+    const { ended } = await open(cookie, { checkEvery: 86_400 })
+    // It looks when it is opened, too: that look has found the session by then.
+    await nextTurn()
+    await endings[end](sessions, cookie)
+    expect(await ended).toBe(end)
   })
 
   test.each(Object.entries(endings))('within its interval, by another process: %s', async (end, act) => {

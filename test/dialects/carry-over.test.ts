@@ -131,6 +131,15 @@ describe('a Python session', () => {
     }
   })
 
+  test('is not brought back by a late write of Python when it was logged out here', async () => {
+    const world = newWorld()
+    const bytes = pythonRecord({ user: 'anna' })
+    await shared.raw.set(ID, bytes)
+    await newcomer(world).request((session) => session.terminate())
+    await shared.raw.set(ID, bytes)
+    await newcomer(world).request((session) => expect([session.started, session.keys()]).toEqual([false, []]))
+  })
+
   test('that is logged out by the request that carries it loses both cookies', async () => {
     const world = newWorld()
     await shared.raw.set(ID, pythonRecord({ user: 'anna' }))
