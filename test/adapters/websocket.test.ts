@@ -229,12 +229,13 @@ describe('it is told that its session has ended', () => {
   })
 
   test.each([
-    ['this', sessions],
-    ['another', elsewhere],
-  ])('but not any more when it is closed, by %s process', async (_, where) => {
+    ['this', sessions, 86_400],
+    ['another', elsewhere, SOON],
+  ])('but not any more when it is closed, and the others are: by %s process', async (_, where, checkEvery) => {
     const cookie = await logIn()
-    const { socket, ends } = await open(cookie, { checkEvery: SOON })
-    const other = await open(cookie, { checkEvery: SOON })
+    const { socket, ends } = await open(cookie, { checkEvery })
+    const other = await open(cookie, { checkEvery })
+    await nextTurn()
     socket.close()
     await request(where, (session) => session.terminate(), cookie)
     expect(await other.ended).toBe('terminated')
