@@ -125,6 +125,8 @@ class SqliteBackend implements Backend, Sweepable {
   }
 
   async close(): Promise<void> {
+    // With libsql they work on, and keep the file open, until they are collected.
+    this.#statements = undefined
     this.#close?.()
   }
 

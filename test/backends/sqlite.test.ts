@@ -7,6 +7,7 @@ import { createInterface } from 'node:readline'
 import { setImmediate } from 'node:timers/promises'
 import Database from 'libsql'
 import { afterAll, beforeAll, describe, expect, onTestFinished, test, vi } from 'vitest'
+import type { Entry } from '../../src/backend.js'
 import { sqlite, type SqliteDatabase } from '../../src/backends/sqlite.js'
 import type { ConfigError } from '../../src/errors.js'
 import { createSessions } from '../../src/index.js'
@@ -138,6 +139,15 @@ describe('a file', () => {
     const connection = exec.mock.contexts[0] as SqliteDatabase
     expect(journalMode(connection)).toBe('wal')
     expect(connection.prepare('PRAGMA synchronous').get()).toMatchObject({ synchronous: level })
+  })
+
+  test('is out of reach when the backend is closed', async () => {
+    const backend = sqlite({ file: newFile() })
+    const key = newKey()
+    const entry = (await backend.create(key, bytes('x'), deadline, now)) as Entry
+    await backend.close?.()
+    await expect(backend.read(key, now)).rejects.toThrow('not open')
+    await expect(backend.replace(key, entry, bytes('y'), deadline, now)).rejects.toThrow('not open')
   })
 
   test('that another connection is writing is waited for, while other work goes on', async () => {
