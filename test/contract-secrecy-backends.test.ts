@@ -5,6 +5,7 @@ import { Redis } from 'ioredis'
 import { Redis as Valkey } from 'iovalkey'
 import Database from 'libsql'
 import { afterEach, describe, expect, test } from 'vitest'
+import { socketSession } from '../src/adapters/websocket.js'
 import { appEngineMemcache, withAppEngineTicket } from '../src/backends/app-engine-memcache.js'
 import { memcacheClient } from '../src/backends/memcache-client.js'
 import { memcached } from '../src/backends/memcached.js'
@@ -257,4 +258,47 @@ test.each([
   const { cookie, key } = await visitorOf(undefined)
   await leaks.try(() => begin(sessions, cookie))
   expect(leaks.of({ value, key })).toEqual([])
+})
+
+test('looking at backends, at their errors and at sockets shows nothing', async () => {
+  const server = await startRedis()
+  cleanups.push(server.stop)
+  const leaks = new Leaks()
+  const database = new (Database as unknown as new (file: string) => SqliteDatabase)(':memory:')
+  const client = new Redis({ host, port: server.port })
+  cleanups.push(() => client.disconnect())
+  const backends: AnyBackend[] = [
+    memory(),
+    plainMemory(),
+    sqlite({ database }),
+    redis({ client }),
+    redis({ client, layout: 'plain' }),
+    redis({ url: `redis://:${password}@127.0.0.1:${server.port}` }),
+    redis({ host, port: server.port, password, layout: 'plain' }),
+    memcached({ host, port: server.port, username: 'somebody', password }),
+    memcached({ host, port: server.port, layout: 'plain' }),
+    memcacheClient({ host, port: server.port }),
+    appEngineMemcache({ host, port: server.port }),
+  ]
+  const { cookie, key } = await visitorOf(undefined)
+  const plain = await visitorOf('plain')
+  for (const backend of backends) {
+    const sessions = serverOn(backend, leaks)
+    const one = backend.layout === 'plain' ? plain : { cookie, key }
+    await leaks.try(() => newVisitor(sessions, { user: value }))
+    // A visitor whose session is there, if the backend works.
+    const own = await newVisitor(sessions, { user: value }).catch(() => one.cookie)
+    const request = { headers: { cookie: own } }
+    const visit = sessions.open(own)
+    sessions.bind(request, visit)
+    await leaks.try(async () => {
+      const socket = await socketSession(sessions, request)
+      socket.onEnd(() => undefined)
+      leaks.look(socket, socket.session)
+      socket.close()
+    })
+    await leaks.try(() => sessions.get(request))
+    leaks.look(backend, sessions, visit)
+    expect(leaks.of({ value, password, key: one.key, cookie: own.slice('vishnu='.length) })).toEqual([])
+  }
 })

@@ -64,7 +64,9 @@ export function openDatastore(
     problems.push('credentials must be an object with client_email and private_key')
   }
   if (keyFilename !== undefined && !isText(keyFilename)) must('keyFilename', 'a path', keyFilename)
-  if (apiEndpoint !== undefined && !isText(apiEndpoint)) must('apiEndpoint', 'a host name', apiEndpoint)
+  // Google takes some URLs, too. Not one with a password: a failing look-up would tell it.
+  const isEndpoint = isText(apiEndpoint) && !apiEndpoint.includes('@')
+  if (apiEndpoint !== undefined && !isEndpoint) must('apiEndpoint', 'a host name', apiEndpoint)
   if (!isWholeNumber(timeout, 1, 600_000)) must('timeout', 'a whole number of milliseconds from 1 to 600000', timeout)
   if (client !== undefined && !isClient(client)) {
     problems.push('client must be a v1.DatastoreClient of @google-cloud/datastore, whose Datastore tells no versions')
@@ -88,7 +90,7 @@ function isName(value: unknown): boolean {
   return typeof value === 'string' && /^[\w.-]{0,100}$/.test(value)
 }
 
-function isText(value: unknown): boolean {
+function isText(value: unknown): value is string {
   return typeof value === 'string' && value !== ''
 }
 

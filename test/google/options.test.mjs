@@ -48,6 +48,13 @@ describe.each([
     ])
   })
 
+  test('refuses a URL with a password, which a failing look-up would tell', () => {
+    expect(problemsOf({ apiEndpoint: 'https://me:password@host' })).toEqual([
+      'apiEndpoint must be a host name, not a string of length 24',
+    ])
+    expect(problemsOf({ apiEndpoint: 'http://localhost:8081' })).toEqual([])
+  })
+
   test('refuses a client that can not compare and set, and one beside the way to another', () => {
     expect(problemsOf({ client: new Datastore({ projectId: 'test' }) })).toEqual([
       'client must be a v1.DatastoreClient of @google-cloud/datastore, whose Datastore tells no versions',
