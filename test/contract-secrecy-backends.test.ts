@@ -260,6 +260,45 @@ test.each([
   expect(leaks.of({ value, key })).toEqual([])
 })
 
+test('where the store key is the id, as in records shared with Python, no event and no error tells it', async () => {
+  const leaks = new Leaks()
+  const kept = plainMemory()
+  const sessions = serverOn(kept, leaks)
+  const cookie = await newVisitor(sessions, { user: value })
+  const [key = ''] = (await kept.list?.(undefined))?.keys ?? []
+  expect(cookie).toContain(key)
+  const secrets = { value, key, 'its publicly known part': key.slice(0, 16) }
+
+  // conflict, rejectedCookie, duplicateCookie, unsaved, gone, insecure
+  const slow = await begin(sessions, cookie)
+  const other = await begin(sessions, `vishnu=junk; ${await newVisitor(sessions, { user: value })}; ${cookie}`)
+  await other.session.update('user', () => value)
+  await slow.session.update('user', () => `${value}s`)
+  slow.session.set('user', value)
+  await slow.respond()
+  await leaks.fail(() => slow.session.set('user', value))
+  const late = await begin(sessions, cookie)
+  await other.session.terminate()
+  late.session.set('user', value)
+  await leaks.fail(() => late.session.save())
+  const visit = sessions.open(undefined, { isPlainHttp: () => true })
+  await (await visit.session()).update('user', () => value)
+  await sessions.commit(visit, () => undefined)
+
+  // corrupt
+  for (const record of [`(dp0\nS'user'\nS'${value}'\ns.`, `c${value}\n${value}\n.`, `V${value}\n.`, value]) {
+    const found = await kept.read(key, 0)
+    if (found) await kept.delete(key, found)
+    await kept.create(key, Buffer.from(record), Date.now() + 60_000, Date.now())
+    await begin(sessions, cookie)
+  }
+  expect(leaks.of(secrets)).toEqual([])
+  expect(leaks.seen).toEqual({
+    events: ['conflict', 'corrupt', 'duplicateCookie', 'insecure', 'rejectedCookie', 'unsaved'],
+    codes: ['ERR_COMMITTED', 'ERR_SESSION_GONE'],
+  })
+})
+
 test('looking at backends, at their errors and at sockets shows nothing', async () => {
   const server = await startRedis()
   cleanups.push(server.stop)
