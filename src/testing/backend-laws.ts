@@ -1,11 +1,13 @@
 import assert from 'node:assert/strict'
-import { Buffer } from 'node:buffer'
-import { randomBytes } from 'node:crypto'
 import process from 'node:process'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Backend, Entry } from '../backend.js'
-import { assertBytes, bytesOf, HOUR, type Laws, nameOf, RIVALS, Slot, textOf } from './backend-slot.js'
+import { ConfigError } from '../errors.js'
+import { OptionReader } from '../option-reader.js'
+import { closeOnce, expectAnswer, HOUR, lawScene, type Laws, nameOf, RIVALS, Slot, textOf } from './backend-slot.js'
+import { bufferLaws, keyLaws, valueLaws } from './byte-laws.js'
 import { capabilityLaws } from './capability-laws.js'
+import { checkOpen, openBackend } from './opening.js'
 
 /** One rule of the contract of {@link Backend}, as a test for any runner. */
 export interface BackendLaw {
@@ -37,36 +39,97 @@ export interface BackendLawsOptions {
  *
  * `open` is called anew for each law, and what it returns is closed after the law. Laws use random keys and remove them
  * at the end, so they can share one server and run side by side. They need the real server: what a stand-in does proves
- * nothing.
+ * nothing. A call that is not answered within 30 seconds breaks its law.
+ *
+ * @throws `ERR_CONFIG` if `open` is no function, or for options that there are not.
  */
 export function backendLaws(open: () => Promise<Backend> | Backend, options: BackendLawsOptions = {}): BackendLaw[] {
-  const { longestValue = MEBIBYTE, evict } = options
-  const operations = { ...creating, ...replacing, ...touching, ...deleting }
-  const alike = {
-    ...operations,
-    ...values(longestValue),
-    ...buffers,
-    ...keys,
-    ...capabilityLaws({ longestValue, evict }),
-  }
-  const laws = Object.entries(alike).map(([name, law]) => ({ name, law, start: Date.now() }))
+  checkOpen('backendLaws', open)
+  const { longestValue, evict } = checkOptions(options)
+  const chapters: readonly Chapter[] = [
+    { laws: creating, advice: CREATE },
+    { laws: replacing, advice: REPLACE },
+    { laws: touching, advice: TOUCH },
+    { laws: deleting, advice: 'delete removes the entry, whatever its version, and nothing that comes later.' },
+    {
+      laws: valueLaws(longestValue),
+      advice: 'Values are bytes: keep them in a column or a file of bytes, not as text.',
+    },
+    { laws: bufferLaws, advice: 'Copy the bytes that you keep, and hand out bytes that nobody else holds.' },
+    { laws: keyLaws, advice: 'Keys are 43 characters of A-Z a-z 0-9 - _, compared as they are.' },
+    {
+      laws: capabilityLaws({ open, longestValue, evict }),
+      advice:
+        'A backend declares what it can do and what it can not: `maxBytes`, `sweep`, and the option `evict` of the laws.',
+    },
+  ]
+  const all = chapters.flatMap((chapter) => lawsOf(chapter, Date.now()))
   for (const [age, start] of Object.entries(AGES)) {
-    for (const [name, law] of Object.entries(deadlines)) laws.push({ name: `${name} (${age})`, law, start })
+    all.push(...lawsOf({ laws: deadlines, advice: DEADLINES }, start, ` (${age})`))
   }
-  return laws.map(({ name, law, start }) => ({
+  return all.map(({ name, law, advice, start }) => ({
     name,
     check: async () => {
-      const backend = await open()
-      const slots: Slot[] = []
-      try {
-        await law(new Slot(backend, start, slots))
-      } finally {
-        await Promise.allSettled(slots.map((slot) => slot.delete()))
-        await backend.close?.()
+      const backend = await openBackend('backendLaws', open)
+      const scene = lawScene(backend, start)
+      const end = async (): Promise<void> => {
+        await Promise.allSettled(scene.slots.map((slot) => slot.delete()))
+        await closeOnce(scene)
       }
+      try {
+        await law(new Slot(scene))
+      } catch (error) {
+        const broken = scene.calls.explain(error, `${advice} ${READ_ON}${backend.close ? '' : WITHOUT_CLOSE}`)
+        await end().catch(() => undefined)
+        throw broken
+      }
+      await end().catch((error: unknown) => {
+        throw scene.calls.explain(error, CLOSE)
+      })
     },
   }))
 }
+
+/** Laws that are broken for the same reasons. */
+interface Chapter {
+  readonly laws: Laws
+  /** What to do if one of them is broken. */
+  readonly advice: string
+}
+
+function lawsOf({ laws, advice }: Chapter, start: number, age = ''): BackendLawDraft[] {
+  return Object.entries(laws).map(([name, law]) => ({ name: name + age, law, advice, start }))
+}
+
+interface BackendLawDraft {
+  readonly name: string
+  readonly law: Laws[string]
+  readonly advice: string
+  readonly start: number
+}
+
+function checkOptions(given: BackendLawsOptions): { longestValue: number; evict: BackendLawsOptions['evict'] } {
+  const problems: string[] = []
+  const reader = new OptionReader(given, problems)
+  const longestValue = reader.integer('longestValue', MEBIBYTE, 1, 2 ** 30, 'bytes')
+  const evict = reader.function<BackendLawsOptions['evict']>('evict', undefined)
+  reader.refuseUnknown()
+  if (problems.length > 0) throw new ConfigError('backendLaws()', problems)
+  return { longestValue, evict }
+}
+
+const CREATE =
+  'create stores where no live entry is, an expired one counting as none, in one conditional step of the server.'
+const REPLACE =
+  'replace stores if the version is the one that was read and its deadline has not come, in one conditional step of the server. It never creates.'
+const TOUCH = 'touch moves the deadline and nothing else, under the condition of a replace. The version stays.'
+const DEADLINES =
+  'Compare deadlines with the `now` that is passed, not with the clock of this process or of the server, and keep milliseconds in a 64-bit integer.'
+const CLOSE =
+  'close resolves when the connections of this backend are closed. It waits for ever if one of them was not given back to its pool.'
+const READ_ON = 'More: docs/backends.md, "Common mistakes".'
+const WITHOUT_CLOSE =
+  ' (This backend has no close(), and each law opens one: if it opens connections, they pile up, and the server refuses more.)'
 
 const [SECOND, DAY, YEAR] = [1000, 86_400_000, 365 * 86_400_000]
 const MEBIBYTE = 1024 * 1024
@@ -82,7 +145,7 @@ const creating: Laws = {
   },
   'create answers exists for a live entry and changes nothing': async (slot) => {
     await slot.begin('first')
-    assert.equal(await slot.create('second', { deadline: 2 * HOUR }), 'exists')
+    expectAnswer(await slot.create('second', { deadline: 2 * HOUR }), 'exists')
     await slot.holds('first', { deadline: HOUR })
   },
   'create takes the place of an expired entry': async (slot) => {
@@ -122,32 +185,32 @@ const replacing: Laws = {
   'replace of a stale version is a conflict and changes nothing': async (slot) => {
     const stale = await slot.begin('first')
     await slot.change(stale, 'second')
-    assert.equal(await slot.replace(stale, 'third', { deadline: 2 * HOUR }), 'conflict')
+    expectAnswer(await slot.replace(stale, 'third', { deadline: 2 * HOUR }), 'conflict')
     await slot.holds('second', { deadline: HOUR })
   },
   'replace where nothing was ever stored is gone and stores nothing': async (slot) => {
     const entry = await slot.sibling().begin('first')
-    assert.equal(await slot.replace(entry, 'second'), 'gone')
+    expectAnswer(await slot.replace(entry, 'second'), 'gone')
     await slot.isAbsent()
   },
   'replace of an expired entry is gone and brings nothing back': async (slot) => {
     const entry = await slot.begin('first', { deadline: HOUR })
-    assert.equal(await slot.replace(entry, 'second', { deadline: 2 * HOUR, now: HOUR }), 'gone')
+    expectAnswer(await slot.replace(entry, 'second', { deadline: 2 * HOUR, now: HOUR }), 'gone')
     await slot.isAbsent(HOUR)
   },
   'the version of an expired entry does not fit its successor under the same key': async (slot) => {
     const old = await slot.begin('first', { deadline: HOUR })
     const times = { deadline: 2 * HOUR, now: HOUR }
     await slot.begin('second', times)
-    assert.equal(await slot.replace(old, 'third', times), 'conflict')
-    assert.equal(await slot.touch(old, { deadline: 3 * HOUR, now: HOUR }), 'conflict')
+    expectAnswer(await slot.replace(old, 'third', times), 'conflict')
+    expectAnswer(await slot.touch(old, { deadline: 3 * HOUR, now: HOUR }), 'conflict')
     await slot.holds('second', times)
   },
   'the version of a deleted entry does not fit its successor under the same key': async (slot) => {
     const old = await slot.begin('first')
     await slot.delete()
     await slot.begin('second')
-    assert.equal(await slot.replace(old, 'third'), 'conflict')
+    expectAnswer(await slot.replace(old, 'third'), 'conflict')
     await slot.holds('second')
   },
   'of many replaces of one version at once exactly one wins': async (slot) => {
@@ -163,7 +226,7 @@ const replacing: Laws = {
         const entry = await slot.found()
         const outcome = await slot.replace(entry, String(Number(textOf(entry.value)) + 1))
         if (typeof outcome === 'object') raised++
-        else assert.equal(outcome, 'conflict')
+        else expectAnswer(outcome, 'conflict')
       }
     }
     await Promise.all(Array.from({ length: 8 }, raise))
@@ -174,13 +237,13 @@ const replacing: Laws = {
 const touching: Laws = {
   'touch moves the deadline and nothing else': async (slot) => {
     const entry = await slot.begin('first', { deadline: HOUR })
-    assert.equal(await slot.touch(entry, { deadline: 2 * HOUR }), 'touched')
+    expectAnswer(await slot.touch(entry, { deadline: 2 * HOUR }), 'touched')
     await slot.holds('first', { deadline: 2 * HOUR })
   },
   'a touched version is good for more touches, and for a replace': async (slot) => {
     const entry = await slot.begin('first')
-    assert.equal(await slot.touch(entry, { deadline: 2 * HOUR }), 'touched')
-    assert.equal(await slot.touch(entry, { deadline: 3 * HOUR }), 'touched')
+    expectAnswer(await slot.touch(entry, { deadline: 2 * HOUR }), 'touched')
+    expectAnswer(await slot.touch(entry, { deadline: 3 * HOUR }), 'touched')
     await slot.change(entry, 'second', { deadline: 4 * HOUR })
     await slot.holds('second', { deadline: 4 * HOUR })
   },
@@ -205,23 +268,23 @@ const touching: Laws = {
   'touch of a stale version is a conflict and changes nothing': async (slot) => {
     const stale = await slot.begin('first')
     await slot.change(stale, 'second')
-    assert.equal(await slot.touch(stale, { deadline: 2 * HOUR }), 'conflict')
+    expectAnswer(await slot.touch(stale, { deadline: 2 * HOUR }), 'conflict')
     await slot.holds('second', { deadline: HOUR })
   },
   'touch where nothing was ever stored is gone and stores nothing': async (slot) => {
     const entry = await slot.sibling().begin('first')
-    assert.equal(await slot.touch(entry), 'gone')
+    expectAnswer(await slot.touch(entry), 'gone')
     await slot.isAbsent()
   },
   'touch of an expired entry is gone and brings nothing back': async (slot) => {
     const entry = await slot.begin('first', { deadline: HOUR })
-    assert.equal(await slot.touch(entry, { deadline: 2 * HOUR, now: HOUR }), 'gone')
+    expectAnswer(await slot.touch(entry, { deadline: 2 * HOUR, now: HOUR }), 'gone')
     await slot.isAbsent(HOUR)
   },
   'many touches of one version at once are all done, and it stays good for a replace': async (slot) => {
     const entry = await slot.begin('first')
     const outcomes = await race((rival) => slot.touch(entry, { deadline: HOUR + rival }))
-    assert.deepEqual(outcomes, Array(RIVALS).fill('touched'))
+    for (const outcome of outcomes) expectAnswer(outcome, 'touched')
     const { deadline = 0 } = await slot.found()
     assert.ok(
       outcomes.some((_, rival) => deadline === slot.start + HOUR + rival),
@@ -255,8 +318,8 @@ const deleting: Laws = {
   'after a delete replace and touch are gone, and create begins anew': async (slot) => {
     const entry = await slot.begin('first')
     await slot.delete()
-    assert.equal(await slot.replace(entry, 'second'), 'gone')
-    assert.equal(await slot.touch(entry), 'gone')
+    expectAnswer(await slot.replace(entry, 'second'), 'gone')
+    expectAnswer(await slot.touch(entry), 'gone')
     await slot.isAbsent()
     await slot.begin('third')
     await slot.holds('third')
@@ -271,24 +334,24 @@ const deadlines: Laws = {
   },
   'an entry stands in the way of a create until the millisecond before its deadline': async (slot) => {
     await slot.begin('first', { deadline: HOUR })
-    assert.equal(await slot.create('second', { deadline: 2 * HOUR, now: HOUR - 1 }), 'exists')
+    expectAnswer(await slot.create('second', { deadline: 2 * HOUR, now: HOUR - 1 }), 'exists')
     await slot.begin('third', { deadline: 2 * HOUR, now: HOUR })
   },
   'an entry can be replaced until the millisecond before its deadline': async (slot) => {
     const entry = await slot.begin('first', { deadline: HOUR })
     const last = await slot.change(entry, 'second', { deadline: HOUR, now: HOUR - 1 })
-    assert.equal(await slot.replace(last, 'third', { deadline: 2 * HOUR, now: HOUR }), 'gone')
+    expectAnswer(await slot.replace(last, 'third', { deadline: 2 * HOUR, now: HOUR }), 'gone')
   },
   'an entry can be touched until the millisecond before its deadline': async (slot) => {
     const entry = await slot.begin('first', { deadline: HOUR })
-    assert.equal(await slot.touch(entry, { deadline: 2 * HOUR, now: HOUR - 1 }), 'touched')
+    expectAnswer(await slot.touch(entry, { deadline: 2 * HOUR, now: HOUR - 1 }), 'touched')
     await slot.holds('first', { deadline: 2 * HOUR, now: 2 * HOUR - 1 })
-    assert.equal(await slot.touch(entry, { deadline: 3 * HOUR, now: 2 * HOUR }), 'gone')
+    expectAnswer(await slot.touch(entry, { deadline: 3 * HOUR, now: 2 * HOUR }), 'gone')
   },
   'a replace and a touch can bring the deadline forward': async (slot) => {
     const [replaced, touched] = [slot.sibling(), slot.sibling()]
     await replaced.change(await replaced.begin('first', { deadline: 2 * HOUR }), 'second', { deadline: HOUR })
-    assert.equal(
+    expectAnswer(
       await touched.touch(await touched.begin('second', { deadline: 2 * HOUR }), { deadline: HOUR }),
       'touched',
     )
@@ -310,7 +373,7 @@ const deadlines: Laws = {
       const [created, replaced, touched] = [slot.sibling(), slot.sibling(), slot.sibling()]
       await created.begin('value', { deadline })
       await replaced.change(await replaced.begin('first'), 'value', { deadline })
-      assert.equal(await touched.touch(await touched.begin('value'), { deadline }), 'touched')
+      expectAnswer(await touched.touch(await touched.begin('value'), { deadline }), 'touched')
       for (const one of [created, replaced, touched]) {
         await one.holds('value', { deadline, now: deadline - 1 })
         await one.isAbsent(deadline)
@@ -337,98 +400,6 @@ const deadlines: Laws = {
   },
 }
 
-function values(longestValue: number): Laws {
-  const kinds: Record<string, string | Uint8Array> = {
-    'an empty value': '',
-    'a value of every byte': Uint8Array.from({ length: 256 }, (_, byte) => byte),
-    'a value of NUL bytes': new Uint8Array(100),
-    'a value with line ends of every kind': '\r\n\n\r\r\n',
-    'a value that reads like replies of a server': 'VALUE x 0 5\r\nhello\r\nEND\r\n$-1\r\n',
-    'a value that reads like a number': '0012.50',
-    'a value that is not UTF-8': Uint8Array.of(0xc3, 0x28, 0xff, 0xfe, 0xed, 0xa0, 0x80),
-    'a value that reads like a token, a deadline and an entry': `${'A'.repeat(22)}0000000000001\nentry`,
-    'a value that is a view into a larger buffer': Buffer.from('before value after').subarray(7, 12),
-    'a value of 64 KiB': randomBytes(65_536),
-    [`a value as long as the backend allows, up to ${longestValue} bytes,`]: Buffer.alloc(
-      longestValue,
-      // Workers give no more than 64 KiB at once.
-      randomBytes(65_536),
-    ),
-  }
-  const laws = Object.entries(kinds).map(([name, bytes]) => {
-    const law = async (slot: Slot): Promise<void> => {
-      const value = bytesOf(bytes).subarray(0, slot.maxBytes)
-      const entry = await slot.begin(value)
-      await slot.holds(value)
-      // Where a touch is a write, it writes the value too.
-      assert.equal(await slot.touch(entry, { deadline: 2 * HOUR }), 'touched')
-      await slot.holds(value, { deadline: 2 * HOUR })
-      const other = await slot.change(entry, 'something else')
-      await slot.change(other, value)
-      await slot.holds(value)
-    }
-    return [`${name} comes back as it was`, law] as const
-  })
-  return Object.fromEntries(laws)
-}
-
-const buffers: Laws = {
-  'what happens to a buffer after it was stored changes nothing stored': async (slot) => {
-    const [first, second] = [Buffer.from('first'), Buffer.from('second')]
-    const entry = await slot.begin(first)
-    first.fill('x')
-    await slot.holds('first')
-    await slot.change(entry, second)
-    second.fill('x')
-    await slot.holds('second')
-  },
-  'what happens to a buffer that was handed out changes nothing stored': async (slot) => {
-    const created = await slot.create(Buffer.from('first'))
-    if (typeof created === 'object') created.value.fill(0)
-    await slot.holds('first')
-    const found = await slot.found()
-    const untouched = await slot.found()
-    found.value.fill(0)
-    assertBytes(untouched.value, 'first')
-    await slot.change(found, Buffer.from('second'))
-    await slot.holds('second')
-  },
-  'a backend changes no buffer and no entry that it is given': async (slot) => {
-    const [first, second] = [Buffer.from('first'), Buffer.from('second')]
-    const entry = await slot.begin(first)
-    const copy = structuredClone({ ...entry, value: new Uint8Array(entry.value) })
-    await slot.touch(entry, { deadline: 2 * HOUR })
-    await slot.change(entry, second, { deadline: 3 * HOUR })
-    assertBytes(first, 'first')
-    assertBytes(second, 'second')
-    assert.deepEqual({ ...entry, value: new Uint8Array(entry.value) }, copy)
-  },
-}
-
-const keys: Laws = {
-  'keys that differ only in case are different keys': async (slot) => {
-    const [lower, upper] = [slot.sibling(slot.key.toLowerCase()), slot.sibling(slot.key.toUpperCase())]
-    await lower.begin('lower')
-    await upper.isAbsent()
-    await upper.begin('upper')
-    await lower.holds('lower')
-    await upper.holds('upper')
-  },
-  'keys of digits are no numbers': async (slot) => {
-    const digits = Array.from(randomBytes(42), (byte) => byte % 10).join('')
-    const [first, second] = [slot.sibling(`${digits}1`), slot.sibling(`${digits}2`)]
-    await first.begin('first')
-    await second.begin('second')
-    await first.holds('first')
-  },
-  'keys may begin with, end with and hold - and _': async (slot) => {
-    const middle = slot.key.slice(2, -2)
-    const marked = ['-_', '_-', '--', '__'].map((mark) => slot.sibling(mark + middle + mark))
-    for (const one of marked) await one.begin(one.key)
-    for (const one of marked) await one.holds(one.key)
-  },
-}
-
 const TIME_ZONE = process.env['TZ']
 
 /** Of this process: what a runtime can't change at run time it does not get wrong here. */
@@ -449,7 +420,11 @@ function race<T>(attempt: (rival: number) => Promise<T>): Promise<T[]> {
 /** The number of the only rival that was not told `refusal`. */
 function soleWinner(outcomes: readonly (Entry | string)[], refusal: string): number {
   const winners = outcomes.flatMap((outcome, rival) => (outcome === refusal ? [] : [rival]))
-  assert.equal(winners.length, 1, `expected 1 of ${RIVALS} to win, but ${winners.length} were not told ${refusal}`)
+  assert.equal(
+    winners.length,
+    1,
+    `expected that ${RIVALS - 1} of ${RIVALS} at once are told ${refusal}, but ${winners.length} were told otherwise`,
+  )
   const winner = winners[0] ?? 0
   assert.equal(typeof outcomes[winner], 'object', `the winner was told ${nameOf(outcomes[winner])}`)
   return winner

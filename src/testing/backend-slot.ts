@@ -2,10 +2,14 @@ import assert from 'node:assert/strict'
 import { Buffer } from 'node:buffer'
 import { randomBytes } from 'node:crypto'
 import type { Backend, Entry } from '../backend.js'
+import { describeValue } from '../errors.js'
+import { LawCalls } from './law-calls.js'
 
 export const HOUR = 3_600_000
 /** How many do the same at once. */
 export const RIVALS = 32
+/** Of a value, in messages. */
+const SHOWN_BYTES = 48
 
 /** Laws by name. Each gets a key of its own. */
 export type Laws = Readonly<Record<string, (slot: Slot) => Promise<void>>>
@@ -15,24 +19,46 @@ export interface Times {
   readonly now?: number
 }
 
+/** What one law has to do with a backend. */
+export interface LawScene {
+  readonly backend: Backend
+  /** Epoch milliseconds. */
+  readonly start: number
+  /** All keys that it has used. */
+  readonly slots: Slot[]
+  readonly calls: LawCalls
+  /** Whether a law has closed the backend itself. */
+  isClosed: boolean
+}
+
+export function lawScene(backend: Backend, start: number): LawScene {
+  return { backend, start, slots: [], calls: new LawCalls(), isClosed: false }
+}
+
+export async function closeOnce(scene: LawScene): Promise<void> {
+  if (scene.isClosed) return
+  scene.isClosed = true
+  await scene.calls.make('close()', async () => scene.backend.close?.(), String)
+}
+
 /** One key, and what a law does with it. Times are milliseconds from the start; a deadline not given is in an hour. */
 export class Slot {
   readonly key: string
   readonly backend: Backend
-  /** Epoch milliseconds. */
   readonly start: number
-  readonly #all: Slot[]
+  readonly #scene: LawScene
+  readonly #name: string
 
-  constructor(backend: Backend, start: number, all: Slot[], key: string = randomBytes(32).toString('base64url')) {
+  constructor(scene: LawScene, key: string = randomBytes(32).toString('base64url')) {
     this.key = key
-    this.backend = backend
-    this.start = start
-    this.#all = all
-    all.push(this)
+    this.backend = scene.backend
+    this.start = scene.start
+    this.#scene = scene
+    this.#name = `key ${scene.slots.push(this)}`
   }
 
   sibling(key?: string): Slot {
-    return new Slot(this.backend, this.start, this.#all, key)
+    return new Slot(this.#scene, key)
   }
 
   get maxBytes(): number {
@@ -40,23 +66,35 @@ export class Slot {
   }
 
   read(now = 0): Promise<Entry | undefined> {
-    return this.backend.read(this.key, this.start + now)
+    return this.#call('read', [`now ${ms(now)}`], () => this.backend.read(this.key, this.start + now))
   }
 
   create(value: string | Uint8Array, times: Times = {}): Promise<Entry | 'exists'> {
-    return this.backend.create(this.key, bytesOf(value), ...this.#epoch(times))
+    const bytes = bytesOf(value)
+    return this.#call('create', [excerpt(bytes), ...told(times)], () =>
+      this.backend.create(this.key, bytes, ...this.#epoch(times)),
+    )
   }
 
   replace(entry: Entry, value: string | Uint8Array, times: Times = {}): Promise<Entry | 'conflict' | 'gone'> {
-    return this.backend.replace(this.key, entry, bytesOf(value), ...this.#epoch(times))
+    const bytes = bytesOf(value)
+    return this.#call('replace', [versionOf(entry), excerpt(bytes), ...told(times)], () =>
+      this.backend.replace(this.key, entry, bytes, ...this.#epoch(times)),
+    )
   }
 
   touch(entry: Entry, times: Times = {}): Promise<'touched' | 'conflict' | 'gone'> {
-    return this.backend.touch(this.key, entry, ...this.#epoch(times))
+    return this.#call('touch', [versionOf(entry), ...told(times)], () =>
+      this.backend.touch(this.key, entry, ...this.#epoch(times)),
+    )
   }
 
   delete(): Promise<void> {
-    return this.backend.delete(this.key)
+    return this.#call('delete', [], () => this.backend.delete(this.key))
+  }
+
+  close(): Promise<void> {
+    return closeOnce(this.#scene)
   }
 
   /** A create that must succeed; resolves to an entry that can be written over. */
@@ -79,11 +117,15 @@ export class Slot {
     const entry = await this.found(now)
     assertBytes(entry.value, value)
     assert.notEqual(entry.version, undefined, 'a read must tell the version')
-    assert.equal(entry.deadline, this.start + deadline, 'a read must tell the deadline')
+    const expected = this.start + deadline
+    assert.ok(
+      entry.deadline === expected,
+      `expected read to tell the deadline ${expected}, a number, but it told ${describeDeadline(entry.deadline)}`,
+    )
   }
 
   async isAbsent(now = 0): Promise<void> {
-    assert.equal(await this.read(now), undefined)
+    expectAnswer(await this.read(now), undefined)
   }
 
   async #written(
@@ -94,8 +136,26 @@ export class Slot {
   ): Promise<Entry> {
     assert.ok(typeof outcome === 'object', `expected ${operation} to succeed, but it answered ${nameOf(outcome)}`)
     assertBytes(outcome.value, value)
-    if (outcome.deadline !== undefined) assert.equal(outcome.deadline, this.start + deadline)
+    if (outcome.deadline !== undefined) {
+      assert.equal(outcome.deadline, this.start + deadline, `${operation} answered another deadline than it was given`)
+    }
     return outcome.version === undefined ? this.found(now) : outcome
+  }
+
+  #call<T>(operation: string, details: readonly string[], run: () => Promise<T>): Promise<T> {
+    return this.#scene.calls.make(`${operation}(${[this.#name, ...details].join(', ')})`, run, (outcome) =>
+      this.#described(outcome),
+    )
+  }
+
+  #described(outcome: unknown): string {
+    if (typeof outcome !== 'object' || outcome === null) return String(outcome)
+    const { value, deadline, ...rest } = outcome as Entry
+    const bytes = value instanceof Uint8Array ? excerpt(value) : describeValue(value)
+    const isTime = typeof deadline === 'number'
+    return [bytes, versionOf(rest), `deadline ${isTime ? ms(deadline - this.start) : describeValue(deadline)}`].join(
+      ', ',
+    )
   }
 
   #epoch({ deadline = HOUR, now = 0 }: Times): [deadline: number, now: number] {
@@ -106,15 +166,36 @@ export class Slot {
 export function assertBytes(actual: Uint8Array, expected: string | Uint8Array): void {
   assert.ok(actual instanceof Uint8Array, 'a value must be a Uint8Array')
   const isEqual = Buffer.compare(actual, bytesOf(expected)) === 0
-  assert.ok(isEqual, `expected the value ${excerpt(bytesOf(expected))}, but got ${excerpt(actual)}`)
+  assert.ok(isEqual, `expected the value ${excerpt(bytesOf(expected))}, but it was ${excerpt(actual)}`)
+}
+
+/** For what is answered in a word, or by no entry. */
+export function expectAnswer(answer: Entry | string | undefined, expected: string | undefined): void {
+  assert.ok(answer === expected, `expected the answer ${nameOf(expected)}, but it was ${nameOf(answer)}`)
 }
 
 export function nameOf(outcome: Entry | string | undefined): string {
   return typeof outcome === 'object' ? 'an entry' : String(outcome)
 }
 
+function versionOf({ version }: Pick<Entry, 'version'>): string {
+  return version instanceof Uint8Array ? `version ${excerpt(version)}` : `version ${describeValue(version)}`
+}
+
+function told({ deadline = HOUR, now = 0 }: Times): string[] {
+  return [`deadline ${ms(deadline)}`, `now ${ms(now)}`]
+}
+
+function ms(time: number): string {
+  return `+${time} ms`
+}
+
+function describeDeadline(deadline: unknown): string {
+  return typeof deadline === 'string' ? `the text ${describeValue(deadline)}` : describeValue(deadline)
+}
+
 function excerpt(bytes: Uint8Array): string {
-  return `of ${bytes.length} bytes ${JSON.stringify(Buffer.from(bytes.subarray(0, 60)).toString('latin1'))}`
+  return `${JSON.stringify(Buffer.from(bytes.subarray(0, SHOWN_BYTES)).toString('latin1'))} (${bytes.length} bytes)`
 }
 
 export function bytesOf(value: string | Uint8Array): Uint8Array {

@@ -1,17 +1,19 @@
 import assert from 'node:assert/strict'
-import type { Backend } from '../backend.js'
+import { setTimeout as sleep } from 'node:timers/promises'
+import type { Backend, Entry } from '../backend.js'
 import { createSessions } from '../sessions.js'
 import { isSweepable } from '../sweep.js'
-import { HOUR, type Laws, RIVALS, type Slot } from './backend-slot.js'
+import { expectAnswer, HOUR, type Laws, nameOf, RIVALS, type Slot } from './backend-slot.js'
 import { type BackendCall, ForwardingBackend } from './forwarding-backend.js'
 
 /** What a backend may declare: each is checked where it is declared, and where it is not. */
 export interface Declared {
+  readonly open: () => Promise<Backend> | Backend
   readonly longestValue: number
   readonly evict: ((key: string) => Promise<void>) | undefined
 }
 
-export function capabilityLaws({ longestValue, evict }: Declared): Laws {
+export function capabilityLaws({ open, longestValue, evict }: Declared): Laws {
   return {
     'the layout is native: the core finds the deadline in the entry': async ({ backend }) => {
       assert.equal(backend.layout, undefined, 'a backend of another layout has laws of its own: plainLaws')
@@ -20,6 +22,8 @@ export function capabilityLaws({ longestValue, evict }: Declared): Laws {
       slot,
     ) => storesTheLongest(slot, longestValue),
     'a backend that can sweep does, and one that can not says so': sweepsIfItSaysSo,
+    'a backend that is closed does not tell that an entry is absent or in another version': (slot) =>
+      staysHonestWhenClosed(slot, open),
     ...(evict ? evicting(evict) : { [`a backend that is not said to evict keeps ${MANY} live entries`]: keepsMany }),
   }
 }
@@ -98,13 +102,64 @@ async function sweepsIfItSaysSo(slot: Slot): Promise<void> {
   }
   const [over, live] = [slot.sibling(), slot.sibling()]
   for (const [{ key }, deadline] of [[over, 1000] as const, [live, 3000] as const]) {
-    assert.equal(typeof (await backend.create(key, new Uint8Array(1), deadline, 0)), 'object')
+    const created = await backend.create(key, new Uint8Array(1), deadline, 0)
+    assert.equal(typeof created, 'object', `expected create to succeed in 1970, but it answered ${nameOf(created)}`)
   }
   const expiry = { now: 2000, dormantBefore: 0 }
-  assert.deepEqual((await backend.sweep(expiry, 1000)).done, true)
-  assert.equal(await backend.countExpired(expiry), 0)
+  assert.equal(
+    (await backend.sweep(expiry, 1000)).done,
+    true,
+    'a sweep of less than its limit must tell that it is done',
+  )
+  assert.equal(await backend.countExpired(expiry), 0, 'countExpired must be the number 0 after a sweep of everything')
   assert.equal(await backend.read(over.key, 0), undefined, 'an entry that is over was not removed')
   assert.ok(await backend.read(live.key, 0), 'an entry that is not over was removed')
+}
+
+/**
+ * The one outage that a law can bring about: what can't be asked any more must reject, and not look like an answer. Whoever
+ * opens a connection again, or uses one that it did not open, may answer.
+ */
+async function staysHonestWhenClosed(slot: Slot, open: Declared['open']): Promise<void> {
+  const { backend } = slot
+  if (!backend.close) return
+  const entry = await slot.begin('first')
+  const other = slot.sibling()
+  await slot.close()
+  const answers = await Promise.all([
+    answerOf(slot.read()),
+    answerOf(slot.touch(entry)),
+    answerOf(slot.replace(entry, 'second')),
+    answerOf(other.create('third')),
+  ])
+  const successor = await open()
+  await Promise.allSettled([slot, other].map(({ key }) => successor.delete(key)))
+  await successor.close?.()
+  const [read, touched, replaced, created] = answers
+  const asked = { read, touch: touched, replace: replaced, create: created }
+  const rights = { read: ENTRY, touch: 'touched', replace: ENTRY, create: ENTRY }
+  for (const [operation, answer] of Object.entries(asked)) {
+    const right = rights[operation as keyof typeof rights]
+    assert.ok(
+      answer === NONE || answer === right,
+      `${operation} answered ${answer} after close(): what the server was not asked is an outage, which rejects`,
+    )
+  }
+}
+
+const NONE = 'nothing'
+const ENTRY = nameOf({ value: new Uint8Array() })
+
+/** What is never answered is no lie. */
+async function answerOf(call: Promise<Entry | string | undefined>): Promise<string> {
+  const given = new AbortController()
+  const never = sleep(1000, NONE, { signal: given.signal })
+  try {
+    return await Promise.race([call.then(nameOf, () => NONE), never])
+  } finally {
+    given.abort()
+    await never.catch(() => undefined)
+  }
 }
 
 async function keepsMany(slot: Slot): Promise<void> {
@@ -121,8 +176,8 @@ function evicting(evict: (key: string) => Promise<void>): Laws {
       const second = await slot.change(first, 'second')
       await evict(slot.key)
       for (const entry of [first, second]) {
-        assert.equal(await slot.replace(entry, 'third'), 'gone')
-        assert.equal(await slot.touch(entry), 'gone')
+        expectAnswer(await slot.replace(entry, 'third'), 'gone')
+        expectAnswer(await slot.touch(entry), 'gone')
       }
       await slot.isAbsent()
     },
@@ -130,8 +185,8 @@ function evicting(evict: (key: string) => Promise<void>): Laws {
       const old = await slot.begin('first')
       await evict(slot.key)
       await slot.begin('second')
-      assert.equal(await slot.replace(old, 'third'), 'conflict')
-      assert.equal(await slot.touch(old, { deadline: 2 * HOUR }), 'conflict')
+      expectAnswer(await slot.replace(old, 'third'), 'conflict')
+      expectAnswer(await slot.touch(old, { deadline: 2 * HOUR }), 'conflict')
       await slot.holds('second')
     },
     'where one entry is evicted, every other holds what it held or is absent too': async (slot) => {

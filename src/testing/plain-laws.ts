@@ -3,6 +3,7 @@ import { Buffer } from 'node:buffer'
 import { randomBytes } from 'node:crypto'
 import type { Entry, PlainBackend } from '../backend.js'
 import type { BackendLaw } from './backend-laws.js'
+import { checkOpen, openBackend } from './opening.js'
 import { assertBytes, bytesOf, HOUR, nameOf, RIVALS, textOf } from './backend-slot.js'
 
 /** The library that shares the store, which stores and reads as it likes. */
@@ -23,12 +24,15 @@ export interface OtherLibrary {
  *
  * `open` is called anew for each law, and what it returns is closed after the law. `other` goes to the same store without
  * this backend: its writes ask for no version. Laws use random keys and leave entries behind that end by themselves.
+ *
+ * @throws `ERR_CONFIG` if `open` is no function.
  */
 export function plainLaws(open: () => Promise<PlainBackend> | PlainBackend, other: OtherLibrary): BackendLaw[] {
+  checkOpen('plainLaws', open)
   return Object.entries(laws).map(([name, law]) => ({
     name,
     check: async () => {
-      const backend = await open()
+      const backend = await openBackend('plainLaws', open)
       try {
         await law(new PlainSlot(backend, other))
       } finally {

@@ -4,6 +4,7 @@ import { randomBytes } from 'node:crypto'
 import type { Backend, Entry, Sweepable } from '../backend.js'
 import { isSweepable } from '../sweep.js'
 import type { BackendLaw } from './backend-laws.js'
+import { checkOpen, openBackend } from './opening.js'
 
 /**
  * What every {@link Sweepable} backend must do besides the laws of a backend. For a backend of your own, with any runner:
@@ -17,12 +18,15 @@ import type { BackendLaw } from './backend-laws.js'
  *
  * `open` is called anew for each law, and what it returns is closed after the law. A sweep concerns all that is stored, so
  * each time there has to be an empty store that nobody else uses.
+ *
+ * @throws `ERR_CONFIG` if `open` is no function.
  */
 export function sweepLaws(open: () => Promise<Backend> | Backend): BackendLaw[] {
+  checkOpen('sweepLaws', open)
   return Object.entries(laws).map(([name, law]) => ({
     name,
     check: async () => {
-      const backend = await open()
+      const backend = await openBackend('sweepLaws', open)
       try {
         assert.ok(isSweepable(backend), 'the backend has no sweep and countExpired')
         await law(new Store(backend))

@@ -131,6 +131,13 @@ function flaws(): Record<string, (real: Backend) => Partial<Backend>> {
         return real.delete(key)
       },
     }),
+    'takes an outage for an absent entry': (real) => {
+      let isClosed = false
+      return {
+        read: async (...args) => (isClosed ? undefined : real.read(...args)),
+        close: async () => void (isClosed = true),
+      }
+    },
     'stores nothing': () => ({ create: async (_, value) => ({ value, version: 1 }) }),
     'creates over a live entry': (real) => ({
       create: async (key, ...rest) => {

@@ -1,0 +1,51 @@
+import { AssertionError } from 'node:assert/strict'
+import { messageOf } from '../errors.js'
+
+/** Milliseconds. Nothing is measured by it: a call that takes so long never ends, and the message says which one that is. */
+const NEVER = 30_000
+/** The last calls are those that matter; a race makes dozens. */
+const SHOWN_CALLS = 8
+
+/** The calls of one law to the backend, to be told if it is broken. */
+export class LawCalls {
+  readonly #calls: { readonly call: string; answer: string }[] = []
+
+  async make<T>(call: string, run: () => Promise<T>, describe: (outcome: T) => string): Promise<T> {
+    const made = { call, answer: 'no answer yet' }
+    this.#calls.push(made)
+    try {
+      const outcome = await answered(call, run)
+      made.answer = describe(outcome)
+      return outcome
+    } catch (error) {
+      made.answer = `rejected: ${messageOf(error)}`
+      throw error
+    }
+  }
+
+  /** What is told of a law that is broken. What the kit has found needs no stack; what the backend threw comes along. */
+  explain(error: unknown, advice: string): Error {
+    const calls = this.#calls.map(({ call, answer }) => `  ${call}: ${answer}`)
+    const omitted = Math.max(0, calls.length - SHOWN_CALLS)
+    const told = [
+      messageOf(error),
+      advice,
+      ...(calls.length > 0 ? ['What was called, times counted from the start of the law, and what came:'] : []),
+      ...(omitted > 0 ? [`  (${omitted} before)`] : []),
+      ...calls.slice(omitted),
+    ]
+    return new Error(told.join('\n'), error instanceof AssertionError ? undefined : { cause: error })
+  }
+}
+
+async function answered<T>(call: string, run: () => Promise<T>): Promise<T> {
+  let timer: NodeJS.Timeout | undefined
+  const never = new Promise<never>((_, reject) => {
+    timer = setTimeout(() => reject(new Error(`${call} was not answered within ${NEVER / 1000} seconds`)), NEVER)
+  })
+  try {
+    return await Promise.race([run(), never])
+  } finally {
+    clearTimeout(timer)
+  }
+}

@@ -1,0 +1,39 @@
+import type { Backend, PlainBackend } from '../backend.js'
+import { ConfigError, describeValue } from '../errors.js'
+
+/** Throws `ERR_CONFIG` unless it is a function, as which each law wants it: the usual mistake is to pass a backend. */
+export function checkOpen(kit: string, open: unknown): void {
+  if (typeof open === 'function') return
+  const given = isBackendLike(open) ? 'a backend' : describeValue(open)
+  throw new ConfigError(`${kit}()`, [
+    `open must be a function that makes a backend, not ${given}: ${kit}(() => myBackend())`,
+  ])
+}
+
+/** What `open` has made. Rejects with `ERR_CONFIG` if that is no backend. */
+export async function openBackend<B extends Backend | PlainBackend>(
+  kit: string,
+  open: () => B | Promise<B>,
+): Promise<B> {
+  const backend = await open()
+  checkBackend(kit, backend)
+  return backend
+}
+
+export function checkBackend(kit: string, backend: unknown): void {
+  const isPlain = isObject(backend) && backend['layout'] === 'plain'
+  const needed = ['read', 'create', 'replace', ...(isPlain ? [] : ['touch']), 'delete']
+  if (!isObject(backend)) {
+    throw new ConfigError(`${kit}()`, [`open must make a backend, not ${describeValue(backend)}`])
+  }
+  const missing = needed.filter((operation) => typeof backend[operation] !== 'function')
+  if (missing.length > 0) throw new ConfigError(`${kit}()`, [`open has made a backend without ${missing.join(', ')}`])
+}
+
+function isBackendLike(value: unknown): boolean {
+  return isObject(value) && typeof value['read'] === 'function'
+}
+
+function isObject(value: unknown): value is Record<string, unknown> {
+  return typeof value === 'object' && value !== null
+}
