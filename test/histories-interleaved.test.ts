@@ -3,7 +3,7 @@ import { describe, expect, test } from 'vitest'
 import { memory } from '../src/backends/memory.js'
 import { vishnuPython } from '../src/dialects/vishnu-python.js'
 import { faultNames, type HistoryOptions } from '../src/testing/index.js'
-import type { Open } from '../src/testing/history-stage.js'
+import type { Store } from '../src/testing/history-stage.js'
 import { brokenCores } from './helpers/broken-cores.js'
 import { plainMemory } from './helpers/contract-plain.js'
 import { interleaving, ORDERS } from './helpers/contract-scheduled.js'
@@ -17,7 +17,7 @@ const plays = Number(process.env['HISTORY_OPERATIONS'] ?? 10_000) / 10
 const numRuns = Math.ceil(plays / ORDERS)
 const timeout = 60_000 + plays * 50
 
-const kinds: { name: string; open: () => Open; options: HistoryOptions }[] = [
+const kinds: { name: string; open: () => Store; options: HistoryOptions }[] = [
   { name: 'the native layout', open: () => memory(), options: {} },
   { name: 'a plain layout', open: () => plainMemory(), options: { dialect: vishnuPython() } },
 ]

@@ -1,7 +1,17 @@
 import { describe, expect, test, vi } from 'vitest'
 import { memory } from '../src/backends/memory.js'
 import { type Backend, ConfigError } from '../src/index.js'
-import { backendLaws, plainLaws, sweepLaws } from '../src/testing/index.js'
+import {
+  backendLaws,
+  faultNames,
+  faultyBackend,
+  type FaultOptions,
+  type HistoryOptions,
+  HistoryViolation,
+  plainLaws,
+  runHistory,
+  sweepLaws,
+} from '../src/testing/index.js'
 
 // What somebody is told who writes a backend, makes a mistake, and has never seen this library's source.
 
@@ -118,9 +128,11 @@ describe('wrong use of the kit is told at once', () => {
   })
 
   test.each(Object.entries(kits))('%s of a function that makes no backend', async (name, kit) => {
-    await expect(kit(() => undefined)[0]?.check()).rejects.toThrow(`${name}(): open must make a backend, not undefined`)
+    await expect(kit(() => undefined)[0]?.check()).rejects.toThrow(
+      `${name}(): open has made undefined in place of a backend`,
+    )
     await expect(kit(() => memory)[0]?.check()).rejects.toThrow(
-      `${name}(): open must make a backend, not a value of type function`,
+      `${name}(): open has made a value of type function in place of a backend`,
     )
     const half = { read: async () => undefined, create: async () => 'exists' }
     await expect(kit(() => half)[0]?.check()).rejects.toThrow(
@@ -134,4 +146,92 @@ describe('wrong use of the kit is told at once', () => {
       'backendLaws(): longestValue must be a whole number of bytes from 1 to 1073741824, not -1; evict must be a function; longest is not an option',
     )
   })
+
+  test('runHistory of what is no backend and makes none', async () => {
+    const play = (open: unknown): Promise<unknown> => runHistory(open as Backend, { operations: 10 })
+    await expect(play(undefined)).rejects.toThrow('runHistory(): it was passed undefined in place of a backend')
+    await expect(play(() => undefined)).rejects.toThrow('runHistory(): open has made undefined in place of a backend')
+    await expect(play({})).rejects.toThrow('a backend without read, create, replace, touch, delete')
+  })
+
+  const wrong: [HistoryOptions | object, string][] = [
+    [{ operations: NaN }, 'operations must be a whole number of operations from 1 to 1000000000, not NaN'],
+    [{ operations: 0 }, 'operations must be a whole number'],
+    [{ clients: 0 }, 'clients must be a whole number'],
+    [{ servers: 1.5 }, 'servers must be a whole number'],
+    [{ seed: NaN }, 'seed must be a whole number'],
+    [{ order: 'random' }, 'order must be one of seeded, real'],
+    [{ faults: ['hang'] }, 'faults must be of faultNames, and "hang" is none of them'],
+    [{ faults: 'hangs' }, 'faults must be a list'],
+    [{ faultRate: 5 }, 'faultRate must be a number from 0 to 1, not 5'],
+    [{ fault_rate: 0.1 }, 'fault_rate is not an option'],
+  ]
+  test.each(wrong)('runHistory with %j', async (options, message) => {
+    await expect(runHistory(memory(), options)).rejects.toThrow(ConfigError)
+    await expect(runHistory(memory(), options)).rejects.toThrow(message)
+  })
+
+  test('faultyBackend without a random, or with faults that there are not', () => {
+    const options = { faults: ['hang'], rate: 2 } as unknown as FaultOptions
+    expect(() => faultyBackend(memory(), options)).toThrow(
+      'faultyBackend(): random is required, for example Math.random; faults must be of faultNames, and "hang" is none of them; rate must be a number from 0 to 1, not 2',
+    )
+  })
 })
+
+describe('a history', () => {
+  test('takes a function that makes a backend later', async () => {
+    const store = memory()
+    await expect(runHistory(async () => store, { operations: 100 })).resolves.toMatchObject({
+      operations: expect.any(Number),
+    })
+  })
+
+  test('takes options that are undefined for those left out', async () => {
+    const options = { operations: 100, faults: undefined, seed: undefined } as object
+    await expect(runHistory(memory(), options)).resolves.toMatchObject({ faults: new Map() })
+  })
+
+  test('asks whether the servers share a store, where they do not', async () => {
+    const violation = await runHistory(() => memory(), { seed: 1 }).catch((error: unknown) => error)
+    expect(violation).toBeInstanceOf(HistoryViolation)
+    expect(String(violation)).toMatch(/server \d has stored it: do the backends of all servers share a store\?/)
+  })
+
+  test('tells a story whose columns are explained, and how to see it again', async () => {
+    const violation = await runHistory(() => memory(), { seed: 1, faults: faultNames }).catch((error: unknown) => error)
+    const { message, options } = violation as HistoryViolation
+    const [columns, again] = message.split('\n').slice(-2)
+    expect(columns).toMatch(/^\(First to last step, seconds on the clock of the servers/)
+    expect(again).toBe(
+      `To see it again: runHistory(open, { seed: ${options.seed}, operations: ${options.operations}, clients: ${options.clients}, faults: faultNames })`,
+    )
+  })
+
+  test.each(['seeded', 'real'] as const)('in %s order names the call that is never answered', async (order) => {
+    vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] })
+    try {
+      const store = memory()
+      const silent: Backend = {
+        read: (...args) => store.read(...args),
+        create: () => new Promise(() => undefined),
+        replace: (...args) => store.replace(...args),
+        touch: (...args) => store.touch(...args),
+        delete: (key) => store.delete(key),
+      }
+      const history = runHistory(silent, { order, operations: 50 }).catch(String)
+      const message = await Promise.race([history, passingTime(history)])
+      expect(message).toMatch(/^NoAnswer: create by server \d was not answered within 30 seconds$/)
+    } finally {
+      vi.useRealTimers()
+    }
+  })
+})
+
+/** Until it is settled. */
+async function passingTime(pending: Promise<unknown>): Promise<never> {
+  const settled = new AbortController()
+  void pending.finally(() => settled.abort())
+  while (!settled.signal.aborted) await vi.advanceTimersByTimeAsync(1000)
+  return new Promise(() => undefined)
+}

@@ -1,6 +1,9 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Backend, Entry, PlainBackend } from '../backend.js'
+import { ConfigError, describeValue } from '../errors.js'
+import { OptionReader } from '../option-reader.js'
 import { type BackendCall, forwardTo } from './forwarding-backend.js'
+import { checkBackend } from './opening.js'
 
 /**
  * What a network and a server can do to a call. The last two only happen to reads. What a backend itself must not do is not
@@ -22,6 +25,18 @@ export const faultNames = [
 
 export type FaultName = (typeof faultNames)[number]
 
+/** Of a list: what is in it that there is not. */
+export function problemsOfFaults(faults: unknown): string[] {
+  if (!Array.isArray(faults)) return []
+  const unknown = faults.filter((fault) => !faultNames.some((name) => name === fault))
+  return unknown.map((fault) => `faults must be of faultNames, and ${describeValue(fault)} is none of them`)
+}
+
+export function problemsOfRate(name: string, rate: unknown): string[] {
+  if (rate === undefined || (typeof rate === 'number' && rate >= 0 && rate <= 1)) return []
+  return [`${name} must be a number from 0 to 1, not ${describeValue(rate)}`]
+}
+
 export interface FaultOptions {
   /** A number from 0 to 1, for each decision. A seeded one makes the faults the same in every run. */
   random: () => number
@@ -37,8 +52,13 @@ export interface FaultOptions {
   later?: (run: () => Promise<unknown>) => void
 }
 
-/** A backend in which calls go wrong now and then, in all ways in which networks and servers fail. */
+/**
+ * A backend in which calls go wrong now and then, in all ways in which networks and servers fail.
+ *
+ * @throws `ERR_CONFIG` for wrong options.
+ */
 export function faultyBackend<B extends Backend | PlainBackend>(inner: B, options: FaultOptions): B {
+  checkOptions(inner, options)
   const { random, faults = faultNames, rate = 0.05, onFault = () => undefined, hang = forever } = options
   const later =
     options.later ??
@@ -64,6 +84,19 @@ export function faultyBackend<B extends Backend | PlainBackend>(inner: B, option
     if (operation === 'read' && isEntry(outcome)) latest.keep(key, outcome)
     return outcome
   })
+}
+
+function checkOptions(inner: unknown, given: FaultOptions): void {
+  checkBackend('faultyBackend', inner)
+  const { rate, ...others } = { ...given }
+  const problems: string[] = []
+  const reader = new OptionReader(others, problems)
+  if (!reader.function('random', others.random)) problems.push('random is required, for example Math.random')
+  reader.list('faults')
+  for (const name of ['onFault', 'hang', 'later'] as const) reader.function(name, others[name])
+  problems.push(...problemsOfFaults(others.faults), ...problemsOfRate('rate', rate))
+  reader.refuseUnknown()
+  if (problems.length > 0) throw new ConfigError('faultyBackend()', problems)
 }
 
 function isPossible(fault: FaultName, operation: BackendCall['operation'], isPlain: boolean): boolean {

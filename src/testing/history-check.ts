@@ -1,4 +1,4 @@
-import type { Ending, Incarnation, Lineage, Load, Recorder, Termination, Violation } from './history-record.js'
+import type { Ending, Incarnation, Lineage, Load, Recorder, Step, Termination, Violation } from './history-record.js'
 import { Running } from './history-running.js'
 import { checkRegisters } from './history-values.js'
 
@@ -83,10 +83,16 @@ function* checkLosses({ lineage, rotations, loads, stores }: Incarnation, option
     if (found === 'live' || !store || step.end > firstEnding || step.clockEnd >= store.clockStart + shortest) continue
     yield {
       rule: 'nothing is lost',
-      message: 'A session was not found, though nobody had ended it',
+      message: `A session was not found, though nobody had ended it${doubtOfStore(store, step)}`,
       steps: [store, step],
     }
   }
+}
+
+/** The commonest reason is that each server has a store of its own: `runHistory(() => memory())`. */
+function doubtOfStore({ request: stored }: Step, { request: sought }: Step): string {
+  if (stored.server === sought.server) return ''
+  return ` (server ${stored.server} has stored it: do the backends of all servers share a store?)`
 }
 
 function timeoutsOf(lineage: Lineage, { browserSessionTimeout }: CheckOptions): number[] {

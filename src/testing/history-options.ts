@@ -1,6 +1,9 @@
+import { randomInt } from 'node:crypto'
 import type { SessionsOptions } from '../config.js'
 import type { DialectFactory } from '../dialect.js'
-import type { FaultName } from './faulty-backend.js'
+import { ConfigError } from '../errors.js'
+import { OptionReader } from '../option-reader.js'
+import { type FaultName, problemsOfFaults, problemsOfRate } from './faulty-backend.js'
 import type { TestedSessions } from './history-world.js'
 
 /** What a history is made of. */
@@ -15,7 +18,7 @@ export interface HistoryOptions {
   faults?: readonly FaultName[]
   /** The share of calls that go wrong if there are faults. Default 0.05. */
   faultRate?: number
-  /** A whole number. Default: a random one, which the report tells. */
+  /** A whole number, from 0. Default: a random one, which the report tells. */
   seed?: number
   /**
    * `seeded`: the store gets one call at a time, in an order drawn from the seed, so that on a backend in this process a
@@ -52,3 +55,32 @@ export interface HistoryReport {
 export const HISTORY_DEFAULTS: Required<
   Pick<HistoryOptions, 'operations' | 'clients' | 'servers' | 'faults' | 'order'>
 > = { operations: 1000, clients: 8, servers: 3, faults: [], order: 'seeded' }
+
+/**
+ * The options that are given, with a seed. A misspelt fault would break a rule by itself, and a history of `NaN` operations
+ * would find nothing wrong with any backend.
+ *
+ * @throws `ERR_CONFIG`
+ */
+export function checkHistoryOptions(given: HistoryOptions): HistoryOptions & { readonly seed: number } {
+  const { faultRate, ...others } = given
+  const problems: string[] = []
+  const reader = new OptionReader(others, problems)
+  reader.integer('operations', undefined, 1, MANY, 'operations')
+  reader.integer('clients', undefined, 1, MANY, 'clients')
+  reader.integer('servers', undefined, 1, MANY, 'servers')
+  const seed = reader.integer('seed', undefined, 0, Number.MAX_SAFE_INTEGER, 'any kind')
+  reader.choice('order', ['seeded', 'real'], undefined)
+  reader.flag('interrupted', false)
+  reader.flag('forgets', false)
+  reader.function('dialect', given.dialect)
+  reader.function('createSessions', given.createSessions)
+  reader.list('faults')
+  problems.push(...problemsOfFaults(given.faults), ...problemsOfRate('faultRate', faultRate))
+  reader.refuseUnknown()
+  if (problems.length > 0) throw new ConfigError('runHistory()', problems)
+  const chosen = Object.entries(given).filter(([, value]) => (value ?? undefined) !== undefined)
+  return { ...Object.fromEntries(chosen), seed: seed ?? randomInt(2 ** 31) }
+}
+
+const MANY = 1_000_000_000

@@ -23,6 +23,9 @@ export interface Step {
   clockEnd: number
 }
 
+/** In place of a client: when all have ended. */
+export const AFTERWARDS = -1
+
 export interface RequestFacts {
   readonly number: number
   readonly client: number
@@ -216,5 +219,6 @@ function lineOf({ request, action, start, end, outcome, clockStart }: Step): str
   const brought = cookie === undefined ? 'no cookie' : `cookie ${cookie}`
   const ticks = `${start}-${end === Infinity ? '?' : end}`.padStart(9)
   const clock = `${(clockStart / 1000).toFixed(3)} s`.padStart(10)
-  return `${ticks} ${clock}  request ${number} (client ${client}, server ${server}, ${brought}) ${action}: ${outcome}`
+  const who = client === AFTERWARDS ? 'when all is over' : `client ${client}`
+  return `${ticks} ${clock}  request ${number} (${who}, server ${server}, ${brought}) ${action}: ${outcome}`
 }

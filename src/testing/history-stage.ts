@@ -3,21 +3,20 @@ import { memory } from '../backends/memory.js'
 import type { SessionsOptions } from '../config.js'
 import { SessionError } from '../errors.js'
 import { createSessions } from '../sessions.js'
+import { answered, NoAnswer } from './answered.js'
 import { faultyBackend } from './faulty-backend.js'
+import { forwardTo } from './forwarding-backend.js'
 import { checkHistory } from './history-check.js'
 import type { HISTORY_DEFAULTS, HistoryOptions, HistoryReport } from './history-options.js'
 import { currentLane, type Order, RealOrder, SeededOrder } from './history-order.js'
 import { SeededRandom } from './history-random.js'
-import { Recorder, type Violation } from './history-record.js'
+import { AFTERWARDS, Recorder, type Violation } from './history-record.js'
 import { playRequest } from './history-request.js'
 import { Clock, inOrder, nowhere } from './history-store.js'
 import type { TestedServer, TestedSessions, Visitor, World } from './history-world.js'
 
 type Chosen = HistoryOptions & typeof HISTORY_DEFAULTS & { readonly seed: number }
-type Store = Backend | PlainBackend
-/** Makes a server's connection to the store. A backend itself is shared. */
-export type Open = (() => Store) | Store
-
+export type Store = Backend | PlainBackend
 /** Seconds. Short enough to run out while clients rest. */
 const TIMEOUT = 900
 const BROWSER_SESSION_TIMEOUT = 86_400
@@ -33,15 +32,16 @@ export class Stage {
   readonly clock: Clock
   readonly recorder: Recorder
   readonly world: World
-  readonly #open: Open
+  readonly #stores: readonly Store[]
   readonly #options: Chosen
-  readonly #opened: Store[] = []
   readonly #faults = new Map<string, number>()
   #isFaulty: boolean
+  /** Set when a backend has not answered at all: then there is nothing to go on with. */
+  unanswered: NoAnswer | undefined
 
   /** `order`: another than the two of the options. */
-  constructor(open: Open, options: Chosen, order?: Order) {
-    this.#open = open
+  constructor(stores: readonly Store[], options: Chosen, order?: Order) {
+    this.#stores = stores
     this.#options = options
     this.#isFaulty = options.faults.length > 0
     const random = (this.random = new SeededRandom(options.seed))
@@ -51,7 +51,7 @@ export class Stage {
     this.recorder = new Recorder(() => clock.now() - clock.start)
     // Its cookies are sealed with the same secret, and no other server knows their ids.
     const elsewhere = this.#createSessions(options.dialect ? nowhere(options.dialect) : memory(), { autoSave: true })
-    const servers = Array.from({ length: options.servers }, (_, server) => this.#startServer(server))
+    const servers = stores.map((store, server) => this.#startServer(store, server))
     this.world = {
       recorder: this.recorder,
       order: this.order,
@@ -72,12 +72,12 @@ export class Stage {
   }
 
   get #isPlain(): boolean {
-    return this.#opened.some(({ layout }) => layout === 'plain')
+    return this.#stores.some(({ layout }) => layout === 'plain')
   }
 
-  #startServer(server: number): TestedServer {
+  #startServer(store: Store, server: number): TestedServer {
     const autoSave = server % 2 === 0
-    const backend = inOrder(this.#connect(), this.order, this.clock)
+    const backend = inOrder(this.#connect(store, server), this.order, this.clock)
     // Where every use is a write, touches get in the way of everything else.
     const touches = server % 3 === 0 ? {} : { touchInterval: 0 }
     return { autoSave, sessions: this.#createSessions(backend, { ...touches, autoSave }) }
@@ -99,13 +99,12 @@ export class Stage {
     })
   }
 
-  #connect(): Store {
-    const { faults, faultRate, order } = this.#options
-    const open = this.#open
-    const backend = typeof open === 'function' ? open() : open
-    this.#opened.push(backend)
+  #connect(store: Store, server: number): Store {
+    const { faults, faultRate, order, interrupted = false } = this.#options
+    // What is broken on purpose may well be silent.
+    const backend = interrupted ? store : this.#watched(store, server)
     if (faults.length === 0) return backend
-    const random = this.random.fork(2 + this.#opened.length)
+    const random = this.random.fork(3 + server)
     return faultyBackend(backend, {
       // A seeded order lets any call wait as it is.
       faults: order === 'real' ? faults : faults.filter((fault) => fault !== 'takes long'),
@@ -120,10 +119,22 @@ export class Stage {
     })
   }
 
+  /** A call that is never answered would be an outage to the core, and keep the others waiting. */
+  #watched(store: Store, server: number): Store {
+    return forwardTo(store, async ({ operation }, run) => {
+      try {
+        return await answered(`${operation} by server ${server}`, run)
+      } catch (error) {
+        if (error instanceof NoAnswer) this.unanswered ??= error
+        throw error
+      }
+    })
+  }
+
   /** When all is over, every cookie that there ever was is tried once more. */
   async lookBack(visitors: readonly Visitor[]): Promise<void> {
     this.#isFaulty = false
-    const lane = { client: -1, onEvent: () => undefined }
+    const lane = { client: AFTERWARDS, onEvent: () => undefined }
     await this.order.play([lane], async () => {
       for (const visitor of visitors) {
         for (const cookie of visitor.all) {
@@ -154,10 +165,6 @@ export class Stage {
       faults: this.#faults,
       digest: this.recorder.digest(),
     }
-  }
-
-  async close(): Promise<void> {
-    if (typeof this.#open === 'function') for (const backend of this.#opened) await backend.close?.()
   }
 }
 

@@ -1,8 +1,7 @@
 import { AssertionError } from 'node:assert/strict'
 import { messageOf } from '../errors.js'
+import { answered } from './answered.js'
 
-/** Milliseconds. Nothing is measured by it: a call that takes so long never ends, and the message says which one that is. */
-const NEVER = 30_000
 /** The last calls are those that matter; a race makes dozens. */
 const SHOWN_CALLS = 8
 
@@ -35,17 +34,5 @@ export class LawCalls {
       ...calls.slice(omitted),
     ]
     return new Error(told.join('\n'), error instanceof AssertionError ? undefined : { cause: error })
-  }
-}
-
-async function answered<T>(call: string, run: () => Promise<T>): Promise<T> {
-  let timer: NodeJS.Timeout | undefined
-  const never = new Promise<never>((_, reject) => {
-    timer = setTimeout(() => reject(new Error(`${call} was not answered within ${NEVER / 1000} seconds`)), NEVER)
-  })
-  try {
-    return await Promise.race([run(), never])
-  } finally {
-    clearTimeout(timer)
   }
 }

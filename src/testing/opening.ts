@@ -16,18 +16,19 @@ export async function openBackend<B extends Backend | PlainBackend>(
   open: () => B | Promise<B>,
 ): Promise<B> {
   const backend = await open()
-  checkBackend(kit, backend)
+  checkBackend(kit, backend, 'open has made')
   return backend
 }
 
-export function checkBackend(kit: string, backend: unknown): void {
+/** `made`: how the kit came by it, for the message. */
+export function checkBackend(kit: string, backend: unknown, made = 'it was passed'): void {
   const isPlain = isObject(backend) && backend['layout'] === 'plain'
   const needed = ['read', 'create', 'replace', ...(isPlain ? [] : ['touch']), 'delete']
   if (!isObject(backend)) {
-    throw new ConfigError(`${kit}()`, [`open must make a backend, not ${describeValue(backend)}`])
+    throw new ConfigError(`${kit}()`, [`${made} ${describeValue(backend)} in place of a backend`])
   }
   const missing = needed.filter((operation) => typeof backend[operation] !== 'function')
-  if (missing.length > 0) throw new ConfigError(`${kit}()`, [`open has made a backend without ${missing.join(', ')}`])
+  if (missing.length > 0) throw new ConfigError(`${kit}()`, [`${made} a backend without ${missing.join(', ')}`])
 }
 
 function isBackendLike(value: unknown): boolean {

@@ -5,7 +5,7 @@ import { type Plan, type PlannedStep, REGISTERS } from '../../src/testing/histor
 import { SeededRandom } from '../../src/testing/history-random.js'
 import { BrokenRule, storyOf, type Violation } from '../../src/testing/history-record.js'
 import { playRequest } from '../../src/testing/history-request.js'
-import { type Open, Stage, timedOut } from '../../src/testing/history-stage.js'
+import { Stage, type Store, timedOut } from '../../src/testing/history-stage.js'
 import type { Visitor } from '../../src/testing/history-world.js'
 
 /** One request, in terms that fast-check can draw and shrink. */
@@ -41,7 +41,7 @@ export const ORDERS = 8
  * No two to four requests of one visitor break a rule, whatever the order in which the store gets to see their calls. The
  * story of the smallest that do is the failure. What fast-check draws says all: its seed and path play it again.
  */
-export function interleaving(open: () => Open, options: HistoryOptions = {}): fc.IAsyncProperty<[Program[], number]> {
+export function interleaving(open: () => Store, options: HistoryOptions = {}): fc.IAsyncProperty<[Program[], number]> {
   return fc.asyncProperty(programs, fc.noShrink(fc.nat()), async (drawn, luck) => {
     for (let seed = luck; seed < luck + ORDERS; seed++) {
       // Drawn here: one that belongs to the values is not the same for those that they are shrunk to.
@@ -58,13 +58,14 @@ export function interleaving(open: () => Open, options: HistoryOptions = {}): fc
  * @throws Which rule was broken, and the story.
  */
 async function playScheduled(
-  open: Open,
+  store: Store,
   scheduler: fc.Scheduler,
   requests: readonly Program[],
   options: HistoryOptions & { readonly seed: number },
 ): Promise<void> {
   const order = new ScheduledOrder(scheduler)
-  const stage = new Stage(open, { ...HISTORY_DEFAULTS, ...options, servers: SERVERS }, order)
+  const stores = Array.from({ length: SERVERS }, () => store)
+  const stage = new Stage(stores, { ...HISTORY_DEFAULTS, ...options, servers: SERVERS }, order)
   const visitor: Visitor = { newest: undefined, all: [] }
   const play = (client: number, plans: readonly Program[]): Promise<void> => {
     const lanes = plans.map((_, index) => ({ client: client + index, index, onEvent: () => undefined }))
