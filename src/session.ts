@@ -191,6 +191,12 @@ export class Session<Data extends object = SessionData> {
     change: (current: ReadonlyValue<Data[K]> | undefined) => Data[K] | ReadonlyValue<Data[K]>,
   ): Promise<ReadonlyValue<Data[K]>> {
     checkKey(key)
+    if (typeof change !== 'function') {
+      throw new SessionTypeError(
+        'ERR_VALUE',
+        'update() takes a function of the current value: to set a value, use set()',
+      )
+    }
     const stored = await this.#verbs.update(key, change as (current: unknown) => unknown)
     return stored as ReadonlyValue<Data[K]>
   }

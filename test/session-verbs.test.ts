@@ -269,6 +269,16 @@ describe('update', () => {
     expect(stranger.cookieHeader).toBeUndefined()
   })
 
+  test('a value in place of the function is a TypeError, with a hint', async () => {
+    const world = new World()
+    const visitor = await world.visitorWith({ a: 1 })
+    const session = await visitor.session()
+    const error = await rejectionOf(session.update('a', 2 as never))
+    expect(error).toBeInstanceOf(SessionTypeError)
+    expect(error).toMatchObject({ code: 'ERR_VALUE', message: expect.stringContaining('use set()') as string })
+    expect(world.backend.operations()).toEqual(['read'])
+  })
+
   test('a promise is a TypeError, with a hint', async () => {
     const session = await new World().visitor().session()
     const error = await rejectionOf(session.update('count', async () => 1))

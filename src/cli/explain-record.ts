@@ -20,7 +20,7 @@ export interface GivenRecord {
 const MARK = 'vishnu1 '
 /** Redis and Memcached keep a token and the deadline in front of a record. */
 const LONGEST_HEAD = 64
-/** Each is searched for from the record's beginning: with all of a hostile record's that would take hours. */
+/** More than anybody reads on a terminal. */
 const MOST_VALUES = 500
 const DEADLINE_AT_END = /(\d{13})\n$/
 
