@@ -205,7 +205,7 @@ export class Hold implements Record<Name, (args: unknown[]) => unknown> {
   }
 
   _implicitHeader(): unknown {
-    return this.#passes() ? this.#call('_implicitHeader', []) : undefined
+    return this.seemsSent ? undefined : this.#call('_implicitHeader', [])
   }
 
   #begin(): void {
@@ -327,7 +327,7 @@ export class Hold implements Record<Name, (args: unknown[]) => unknown> {
 
   #changeHeader(name: Name, verb: string, args: unknown[]): unknown {
     this.#refuseWhileCommitting(verb)
-    return this.#passes() ? this.#call(name, args) : this.#response
+    return this.#phase === 'refused' ? this.#response : this.#call(name, args)
   }
 
   #refuseWhileCommitting(verb: string): void {

@@ -145,8 +145,9 @@ describe('two sessions, one mounted inside of the other,', () => {
     const { origin, close } = await startServer(createServer(app))
     onTestFinished(close)
     const browser = new Browser()
-    const { status, body, setCookies } = await browser.get(`${origin}/page`)
+    const { status, headers, body, setCookies } = await browser.get(`${origin}/page`)
     expect([status, body, setCookies.map(nameOf)]).toEqual([500, 'sorry', ['inner']])
+    expect(headers['content-type']).toContain('text/html')
     expect((await browser.get(`${origin}/read`)).body).toBe('ERR_BACKEND')
   })
 
