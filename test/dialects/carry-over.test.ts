@@ -1,3 +1,4 @@
+import { setImmediate as nextTurn } from 'node:timers/promises'
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
 import type { PlainBackend } from '../../src/backend.js'
 import { memory } from '../../src/backends/memory.js'
@@ -374,9 +375,10 @@ describe('the way back', () => {
   })
 })
 
-test('close() closes the backends of accepted sessions too', async () => {
+test('close() closes the backends of accepted sessions too, and resolves when it is done', async () => {
   let closed = 0
-  const origin = { ...intercepted('read', () => undefined), close: async () => void closed++ }
+  const close = (): Promise<void> => nextTurn().then(() => void closed++)
+  const origin = { ...intercepted('read', () => undefined), close }
   const world = newWorld({ backend: memory() }, origin)
   await world.sessions.close()
   expect(closed).toBe(1)
