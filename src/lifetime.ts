@@ -58,7 +58,7 @@ export class Lifetime {
   /** Whether a cookie that the browser drops at `expires` (epoch seconds, 0: on closing) is to be sent anew. */
   cookieIsDue(header: Header, expires: number): boolean {
     const seconds = this.cookieSeconds(header)
-    if (seconds === undefined || expires === 0) return (seconds === undefined) !== (expires === 0)
+    if (seconds === undefined) return expires !== 0
     return expires - this.#settings.now() / 1000 < seconds / 2
   }
 
