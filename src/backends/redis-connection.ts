@@ -186,6 +186,7 @@ function connectLazily(
 ): RedisCommands {
   let lastError = new Error('Redis is not connected yet')
   let firstTry: Promise<unknown> | undefined
+  let isClosed = false
   // iovalkey goes on, in database 0 and as whoever it may be, if the server refuses the database or the password.
   let refusal: Error | undefined
   client.on('connect', () => (refusal = undefined))
@@ -196,6 +197,7 @@ function connectLazily(
   })
 
   async function ready(): Promise<void> {
+    if (isClosed) throw new SessionError('ERR_BACKEND', 'The Redis backend was closed')
     firstTry ??= Promise.race([
       new Promise<void>((resolve) => client.on('error', () => resolve())),
       connect().catch((error: Error) => (lastError = error)),
@@ -224,6 +226,7 @@ function connectLazily(
       },
     }),
     close: async () => {
+      isClosed = true
       if (firstTry) close()
     },
   }

@@ -123,11 +123,16 @@ describe('a connection of the backend', () => {
     await eventually(async () => (await clients()) === before)
   })
 
-  test('answers with an error once it is closed', soon, async () => {
-    const backend = open({ host, port: server.port })
-    await backend.read(key, now)
-    await backend.close?.()
-    expect(await answers(backend)).toBe(false)
+  test('answers with an error once it is closed, and is not made any more', soon, async () => {
+    const [used, unused] = [open({ host, port: server.port }), open({ host, port: server.port })]
+    await used.read(key, now)
+    const before = await statistic(server, 'total_connections_received')
+    for (const backend of [used, unused]) {
+      await backend.close?.()
+      expect(await answers(backend)).toBe(false)
+    }
+    // The question's own.
+    expect(await statistic(server, 'total_connections_received')).toBe(before + 1)
   })
 
   test('to a server that is not there is an error at once, and is made when it is there', soon, async () => {
