@@ -171,6 +171,13 @@ describe.each(memcachedWays)('$name', ({ open }) => {
     })
   })
 
+  test('keeps what is stored at a touch, whatever the caller has made of it', async () => {
+    const key = newKey()
+    const entry = await created(key)
+    expect(await backend.touch(key, { ...entry, value: Buffer.from('another') }, deadline + 1, now)).toBe('touched')
+    expect(await backend.read(key, now)).toMatchObject({ value, deadline: deadline + 1 })
+  })
+
   describe('has Memcached drop an entry', () => {
     test('a minute after its deadline, whatever the clocks say', async () => {
       const key = newKey()

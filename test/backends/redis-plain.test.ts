@@ -1,6 +1,6 @@
 import { Redis } from 'ioredis'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import type { PlainBackend } from '../../src/backend.js'
+import type { Entry, PlainBackend } from '../../src/backend.js'
 import { redis } from '../../src/backends/redis.js'
 import { plainLaws } from '../../src/testing/plain-laws.js'
 import { clientNames, openReady, type OpenClient } from '../helpers/redis-clients.js'
@@ -73,6 +73,27 @@ test('a write whose reply was lost and that the client sent again has succeeded'
   expect(await backend.replace(KEY, entry, Buffer.from('third'), NOW + HOUR, NOW)).toBe('conflict')
   await raw.del(KEY)
   await backend.close?.()
+})
+
+test('a write and a removal are done only when as many replicas have them as were asked for', async () => {
+  const [careless, careful] = [
+    open(),
+    redis({ host: '127.0.0.1', port: server.port, layout: 'plain', waitForReplicas: 1 }),
+  ]
+  await careless.create(KEY, Buffer.from('first'), NOW + HOUR, NOW)
+  const unconfirmed = { code: 'ERR_BACKEND', message: expect.stringContaining('0 of 1 replicas') as string }
+  const first = (await careful.read(KEY, NOW)) as Entry
+  await expect(careful.replace(KEY, first, Buffer.from('second'), NOW + HOUR, NOW)).rejects.toMatchObject(unconfirmed)
+  const second = (await careful.read(KEY, NOW)) as Entry
+  await expect(careful.delete(KEY, second)).rejects.toMatchObject(unconfirmed)
+  for (const backend of [careless, careful]) await backend.close?.()
+})
+
+test('a backend that was closed is out of reach', async () => {
+  const backend = open()
+  await backend.read(KEY, NOW)
+  await backend.close?.()
+  await expect(backend.read(KEY, NOW)).rejects.toMatchObject({ code: 'ERR_BACKEND' })
 })
 
 test('another layout than these is a configuration error', () => {

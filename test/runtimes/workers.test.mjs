@@ -98,6 +98,25 @@ test('D1 does not grow with the dead', async () => {
   expect(await backend.countExpired({ now: 2 * HOUR, dormantBefore: 0 })).toBe(0)
 })
 
+test('D1 gets no write a second time of which nobody knows whether it was done', async () => {
+  await project.write('empty.mjs', 'export default { fetch: () => new Response() }')
+  const database = await (await start('empty.mjs')).database()
+  await d1({ database }).read('k'.repeat(43), 0)
+  let batches = 0
+  const losing = {
+    prepare: (sql) => database.prepare(sql),
+    batch: async (statements) => {
+      batches++
+      await database.batch(statements)
+      throw new Error('D1_ERROR: Network connection lost.')
+    },
+  }
+  const create = d1({ database: losing }).create('k'.repeat(43), Uint8Array.of(1), HOUR, 0)
+  await expect(create).rejects.toThrow('Network connection lost')
+  expect(batches).toBe(1)
+  expect(await d1({ database }).read('k'.repeat(43), 0)).toBeDefined()
+})
+
 describe('wrong options', () => {
   const cases = [
     [() => d1({}), /database must be a D1 binding: declare it/],
