@@ -8,10 +8,13 @@ import {
   type FaultOptions,
   type HistoryOptions,
   HistoryViolation,
+  httpScenario,
   plainLaws,
   runHistory,
+  type Serve,
   sweepLaws,
 } from '../src/testing/index.js'
+import { brokenAdapters, type RightAdapter } from './helpers/broken-adapters.js'
 
 // What somebody is told who writes a backend, makes a mistake, and has never seen this library's source.
 
@@ -227,6 +230,33 @@ describe('a history', () => {
     }
   })
 })
+
+describe('a case of the HTTP scenario that fails tells', () => {
+  test('what was expected, where to read on, and what visitors asked and got', async () => {
+    const adapter = brokenAdapters['a Set-Cookie that overwrites others']()
+    const message = await messageOfCase(adapter, "the application's own cookies are sent beside ours")
+    expect(message).toMatch(
+      /\nMore: docs\/adapters\.md, "Common mistakes"\. This is asked of adapters with cookie: true\.\n/,
+    )
+    expect(message).toMatch(/\nWhat visitors asked, and what came:\n {2}GET \/\S*: 200, Set-Cookie for vishnu, ".*"$/)
+  })
+
+  test('that serve is no function, and options that there are not', () => {
+    expect(() => httpScenario(undefined as unknown as Serve, { stream: false } as object)).toThrow(
+      'httpScenario(): serve must be a function that starts a server, not undefined; stream is not an option',
+    )
+  })
+})
+
+async function messageOfCase({ serve }: RightAdapter, name: string): Promise<string> {
+  const scenarioCase = httpScenario(serve).find((candidate) => candidate.name === name)
+  return scenarioCase
+    ? scenarioCase.check().then(
+        () => 'it was kept',
+        (error: unknown) => (error as Error).message,
+      )
+    : 'none'
+}
 
 /** Until it is settled. */
 async function passingTime(pending: Promise<unknown>): Promise<never> {

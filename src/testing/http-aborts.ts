@@ -119,7 +119,10 @@ const leavingHandlers: ScenarioCase[] = [
         const stored = latch()
         scene.backend.onStored = stored.open
         await leave(scene, visitor, '/slow', arrived.opened)
-        await until('what was changed is stored: declare finishHandler: true if it is not', () => stored.isOpen)
+        await until(
+          'what was changed before the visitor left is stored when he leaves, as finishHandler: false declares',
+          () => stored.isOpen,
+        )
         go.open()
         await done.opened
         assert.equal(code, 'ERR_COMMITTED')

@@ -64,7 +64,7 @@ const failingToStore = cases(
       })
       const visitor = scene.visitor()
       const reply = await visitor.get('/')
-      assert.equal(reply.status, 503)
+      assert.equal(reply.status, 503, `expected 503, the status of the error, but it was ${reply.status}`)
       const { location, etag } = reply.headers
       assert.deepEqual(
         { location, etag, cookies: reply.setCookies },

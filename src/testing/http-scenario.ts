@@ -1,3 +1,5 @@
+import { ConfigError, describeValue, unknownOption } from '../errors.js'
+import { explained } from './explained.js'
 import { aborting } from './http-aborts.js'
 import { answering } from './http-answers.js'
 import { arriving } from './http-arrivals.js'
@@ -38,24 +40,47 @@ export interface HttpScenarioOptions {
  *
  * Each case starts a server of its own by `serve`, talks to it over a real connection, and closes it.
  *
- * @throws `ERR_CONFIG` for capabilities that there are not.
+ * @throws `ERR_CONFIG` if `serve` is no function, or for capabilities that there are not.
  */
-export function httpScenario(serve: Serve, { capabilities = {} }: HttpScenarioOptions = {}): HttpCase[] {
-  const declared = checkCapabilities(capabilities)
+export function httpScenario(serve: Serve, options: HttpScenarioOptions = {}): HttpCase[] {
+  const declared = checkOptions(serve, options)
   return everything
     .filter((scenarioCase) => applies(scenarioCase, declared))
-    .map(({ name, play }) => ({
+    .map(({ name, when, play }) => ({
       name,
       check: async () => {
         const scene = new Scene(serve)
         try {
           await play(scene)
+        } catch (error) {
+          throw explain(error, when, scene.log)
         } finally {
           await scene.close()
         }
       },
     }))
 }
+
+function checkOptions(serve: unknown, { capabilities = {}, ...others }: HttpScenarioOptions): HttpCapabilities {
+  const problems = Object.keys(others).map((name) => `${name} ${unknownOption(name, ['capabilities'])}`)
+  if (typeof serve !== 'function') {
+    problems.unshift(`serve must be a function that starts a server, not ${describeValue(serve)}`)
+  }
+  if (problems.length > 0) throw new ConfigError('httpScenario()', problems)
+  return checkCapabilities(capabilities)
+}
+
+/** What is told of a case that fails. The last visits are those that matter. */
+function explain(error: unknown, when: Partial<HttpCapabilities>, visits: readonly string[]): Error {
+  const needs = Object.entries(when).map(([name, value]) => `${name}: ${value}`)
+  return explained(error, [
+    `More: docs/adapters.md, "Common mistakes".${needs.length > 0 ? ` This is asked of adapters with ${needs.join(', ')}.` : ''}`,
+    ...(visits.length > 0 ? ['What visitors asked, and what came:'] : []),
+    ...visits.slice(-SHOWN_VISITS).map((visit) => `  ${visit}`),
+  ])
+}
+
+const SHOWN_VISITS = 6
 
 const everything: readonly ScenarioCase[] = [
   ...basics,

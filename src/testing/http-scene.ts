@@ -3,6 +3,7 @@ import { once } from 'node:events'
 import { type IncomingHttpHeaders, type IncomingMessage, request } from 'node:http'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { memory } from '../backends/memory.js'
+import { messageOf } from '../errors.js'
 import type { SessionEvent } from '../events.js'
 import type { Session } from '../session.js'
 import { createSessions, type Sessions } from '../sessions.js'
@@ -44,11 +45,15 @@ export type Serve = (sessions: Sessions, handler: ScenarioHandler) => Promise<Sc
 
 export const COOKIE_NAME = 'vishnu'
 const PATIENCE = 15_000
+/** Characters, in messages. */
+const SHOWN_BODY = 100
 
 /** One server with its sessions, and those who visit it. */
 export class Scene {
   readonly backend: WatchedBackend = new WatchedBackend()
   readonly events: SessionEvent[] = []
+  /** What was asked and answered, for the message about what went wrong. */
+  readonly log: string[] = []
   readonly sessions: Sessions
   readonly #serve: Serve
   #server: ScenarioServer | undefined
@@ -73,7 +78,7 @@ export class Scene {
   }
 
   visitor(): Visitor {
-    return new Visitor(this.#server?.origin ?? '')
+    return new Visitor(this.#server?.origin ?? '', this.log)
   }
 
   /** One who has a session already, which no response of the adapter had to bring. */
@@ -130,16 +135,18 @@ interface VisitOptions {
 /** A browser whose jar is for our cookie only: the line that arrives last wins. It does not ask for HTTPS. */
 export class Visitor {
   readonly #origin: string
+  readonly #log: string[]
   cookie: string | undefined
 
-  constructor(origin: string, cookie?: string) {
+  constructor(origin: string, log: string[], cookie?: string) {
     this.#origin = origin
+    this.#log = log
     this.cookie = cookie
   }
 
   /** Whoever holds the same cookie, now or from now on. */
   clone(): Visitor {
-    return new Visitor(this.#origin, this.cookie)
+    return new Visitor(this.#origin, this.#log, this.cookie)
   }
 
   receive(setCookies: readonly string[]): void {
@@ -147,6 +154,18 @@ export class Visitor {
   }
 
   async get(path: string, options: VisitOptions = {}): Promise<Reply> {
+    const asked = `${options.method ?? 'GET'} ${path}${(options.cookie ?? this.cookie) === undefined ? '' : ' with a cookie'}`
+    try {
+      const reply = await this.#visit(path, options)
+      this.#log.push(`${asked}: ${described(reply)}`)
+      return reply
+    } catch (error) {
+      this.#log.push(`${asked}: ${messageOf(error)}`)
+      throw error
+    }
+  }
+
+  async #visit(path: string, options: VisitOptions): Promise<Reply> {
     const { method = 'GET', cookie = this.cookie && `${COOKIE_NAME}=${this.cookie}`, onHead, onChunk, leave } = options
     const outgoing = request(new URL(path, this.#origin), {
       agent: false,
@@ -172,6 +191,13 @@ export class Visitor {
     }
     return { status: incoming.statusCode ?? 0, headers: incoming.headers, setCookies, body }
   }
+}
+
+function described({ status, headers, setCookies, body }: Reply): string {
+  const names = setCookies.map((line) => line.split('=', 1)[0])
+  const location = headers.location === undefined ? [] : [`Location ${headers.location}`]
+  const cookies = names.length > 0 ? [`Set-Cookie for ${names.join(', ')}`] : []
+  return [status, ...location, ...cookies, JSON.stringify(body.slice(0, SHOWN_BODY))].join(', ')
 }
 
 /** A real backend that can be watched, slowed down and cut off. */

@@ -1,6 +1,6 @@
-import { AssertionError } from 'node:assert/strict'
 import { messageOf } from '../errors.js'
 import { answered } from './answered.js'
+import { explained } from './explained.js'
 
 /** The last calls are those that matter; a race makes dozens. */
 const SHOWN_CALLS = 8
@@ -22,17 +22,15 @@ export class LawCalls {
     }
   }
 
-  /** What is told of a law that is broken. What the kit has found needs no stack; what the backend threw comes along. */
+  /** What is told of a law that is broken. */
   explain(error: unknown, advice: string): Error {
     const calls = this.#calls.map(({ call, answer }) => `  ${call}: ${answer}`)
     const omitted = Math.max(0, calls.length - SHOWN_CALLS)
-    const told = [
-      messageOf(error),
+    return explained(error, [
       advice,
       ...(calls.length > 0 ? ['What was called, times counted from the start of the law, and what came:'] : []),
       ...(omitted > 0 ? [`  (${omitted} before)`] : []),
       ...calls.slice(omitted),
-    ]
-    return new Error(told.join('\n'), error instanceof AssertionError ? undefined : { cause: error })
+    ])
   }
 }
