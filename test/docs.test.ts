@@ -125,7 +125,7 @@ describe('the snippets, with the packed package', () => {
     await compile(project, ['--experimentalDecorators', ...files])
   })
 
-  test('make a backend that keeps every law', { timeout: MINUTE }, async () => {
+  test('make a backend that keeps every law and every rule', { timeout: 2 * MINUTE }, async () => {
     const blocks = blocksOf('docs/backends.md').filter(({ fileName }) => fileName?.startsWith('sql-backend'))
     const modules = Object.fromEntries(blocks.map(({ text, fileName = '' }) => [fileName, text]))
     const folder = writeModules(project, 'laws', modules)
@@ -138,7 +138,9 @@ describe('the snippets, with the packed package', () => {
       '--test',
       '--test-reporter=tap',
       join(folder, 'sql-backend.test.js'),
+      join(folder, 'sql-backend.histories.test.js'),
     )
+    expect(stdout).toContain('- visitors whose calls come side by side')
     expect(Number(/^# pass (\d+)$/m.exec(stdout)?.[1])).toBeGreaterThan(50)
   })
 })

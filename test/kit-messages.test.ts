@@ -198,7 +198,7 @@ describe('a history', () => {
   test('asks whether the servers share a store, where they do not', async () => {
     const violation = await runHistory(() => memory(), { seed: 1 }).catch((error: unknown) => error)
     expect(violation).toBeInstanceOf(HistoryViolation)
-    expect(String(violation)).toMatch(/server \d has stored it: do the backends of all servers share a store\?/)
+    expect(String(violation)).toMatch(/server \d has stored it: do all servers share a store, /)
   })
 
   test('tells a story whose columns are explained, and how to see it again', async () => {

@@ -89,10 +89,10 @@ function* checkLosses({ lineage, rotations, loads, stores }: Incarnation, option
   }
 }
 
-/** The commonest reason is that each server has a store of its own: `runHistory(() => memory())`. */
+/** The commonest reasons: each server has a store of its own, `runHistory(() => memory())`, or an outage was swallowed. */
 function doubtOfStore({ request: stored }: Step, { request: sought }: Step): string {
   if (stored.server === sought.server) return ''
-  return ` (server ${stored.server} has stored it: do the backends of all servers share a store?)`
+  return ` (server ${stored.server} has stored it: do all servers share a store, and do their backends reject in an outage?)`
 }
 
 function timeoutsOf(lineage: Lineage, { browserSessionTimeout }: CheckOptions): number[] {
