@@ -1,4 +1,5 @@
-import { beforeAll, describe, expect, test } from 'vitest'
+import { runInNewContext } from 'node:vm'
+import { beforeAll, describe, expect, test, vi } from 'vitest'
 import type { Backend, Entry, Sweepable } from '../../src/backend.js'
 import { memory } from '../../src/backends/memory.js'
 import { backendLaws } from '../../src/testing/backend-laws.js'
@@ -33,6 +34,16 @@ describe('the laws of backends', () => {
       })
     }
     await expect(Promise.all(backendLaws(open).map((law) => law.check()))).resolves.toBeDefined()
+  })
+
+  test('hold under jest, where structuredClone makes objects of another realm', async () => {
+    const foreign = runInNewContext('(value) => Object.assign({}, value)') as typeof structuredClone
+    vi.stubGlobal('structuredClone', foreign)
+    try {
+      await expect(Promise.all(backendLaws(() => memory()).map((law) => law.check()))).resolves.toBeDefined()
+    } finally {
+      vi.unstubAllGlobals()
+    }
   })
 
   test('try no value that is longer than the backend takes', async () => {
