@@ -2,8 +2,8 @@ import assert from 'node:assert/strict'
 import { Buffer } from 'node:buffer'
 import { randomBytes } from 'node:crypto'
 import type { Backend, Entry } from '../backend.js'
-import { describeValue } from '../errors.js'
 import { LawCalls } from './law-calls.js'
+import { shown } from './shown.js'
 
 export const HOUR = 3_600_000
 /** How many do the same at once. */
@@ -151,11 +151,9 @@ export class Slot {
   #described(outcome: unknown): string {
     if (typeof outcome !== 'object' || outcome === null) return String(outcome)
     const { value, deadline, ...rest } = outcome as Entry
-    const bytes = value instanceof Uint8Array ? excerpt(value) : describeValue(value)
+    const bytes = value instanceof Uint8Array ? excerpt(value) : shown(value)
     const isTime = typeof deadline === 'number'
-    return [bytes, versionOf(rest), `deadline ${isTime ? ms(deadline - this.start) : describeValue(deadline)}`].join(
-      ', ',
-    )
+    return [bytes, versionOf(rest), `deadline ${isTime ? ms(deadline - this.start) : shown(deadline)}`].join(', ')
   }
 
   #epoch({ deadline = HOUR, now = 0 }: Times): [deadline: number, now: number] {
@@ -179,7 +177,7 @@ export function nameOf(outcome: Entry | string | undefined): string {
 }
 
 function versionOf({ version }: Pick<Entry, 'version'>): string {
-  return version instanceof Uint8Array ? `version ${excerpt(version)}` : `version ${describeValue(version)}`
+  return version instanceof Uint8Array ? `version ${excerpt(version)}` : `version ${shown(version)}`
 }
 
 function told({ deadline = HOUR, now = 0 }: Times): string[] {
@@ -191,7 +189,7 @@ function ms(time: number): string {
 }
 
 function describeDeadline(deadline: unknown): string {
-  return typeof deadline === 'string' ? `the text ${describeValue(deadline)}` : describeValue(deadline)
+  return typeof deadline === 'string' ? `the text ${shown(deadline)}` : shown(deadline)
 }
 
 function excerpt(bytes: Uint8Array): string {

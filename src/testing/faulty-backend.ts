@@ -1,9 +1,10 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Backend, Entry, PlainBackend } from '../backend.js'
-import { ConfigError, describeValue } from '../errors.js'
+import { ConfigError } from '../errors.js'
 import { OptionReader } from '../option-reader.js'
 import { type BackendCall, forwardTo } from './forwarding-backend.js'
 import { checkBackend } from './opening.js'
+import { shown } from './shown.js'
 
 /**
  * What a network and a server can do to a call. The last two only happen to reads. What a backend itself must not do is not
@@ -29,12 +30,12 @@ export type FaultName = (typeof faultNames)[number]
 export function problemsOfFaults(faults: unknown): string[] {
   if (!Array.isArray(faults)) return []
   const unknown = faults.filter((fault) => !faultNames.some((name) => name === fault))
-  return unknown.map((fault) => `faults must be of faultNames, and ${describeValue(fault)} is none of them`)
+  return unknown.map((fault) => `faults must be of faultNames, and ${shown(fault)} is none of them`)
 }
 
 export function problemsOfRate(name: string, rate: unknown): string[] {
   if (rate === undefined || (typeof rate === 'number' && rate >= 0 && rate <= 1)) return []
-  return [`${name} must be a number from 0 to 1, not ${describeValue(rate)}`]
+  return [`${name} must be a number from 0 to 1, not ${shown(rate)}`]
 }
 
 export interface FaultOptions {

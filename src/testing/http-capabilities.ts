@@ -1,4 +1,5 @@
-import { ConfigError, describeValue, unknownOption } from '../errors.js'
+import { ConfigError, unknownOption } from '../errors.js'
+import { shown } from './shown.js'
 
 /**
  * What an adapter can do. `false` declares that it can't, and the scenario then asserts that as well: a limit that is not
@@ -50,7 +51,7 @@ const ALL: HttpCapabilities = {
 export function checkCapabilities(declared: Partial<HttpCapabilities>): HttpCapabilities {
   const problems = Object.entries(declared).flatMap(([name, value]: [string, unknown]) => {
     if (!Object.hasOwn(ALL, name)) return [`capabilities.${name} ${unknownOption(name, Object.keys(ALL))}`]
-    return typeof value === 'boolean' ? [] : [`capabilities.${name} must be true or false, not ${describeValue(value)}`]
+    return typeof value === 'boolean' ? [] : [`capabilities.${name} must be true or false, not ${shown(value)}`]
   })
   if (problems.length > 0) throw new ConfigError('httpScenario()', problems)
   return { ...ALL, ...declared }

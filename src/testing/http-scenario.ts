@@ -1,4 +1,4 @@
-import { ConfigError, describeValue, unknownOption } from '../errors.js'
+import { ConfigError, unknownOption } from '../errors.js'
 import { explained } from './explained.js'
 import { aborting } from './http-aborts.js'
 import { answering } from './http-answers.js'
@@ -11,6 +11,7 @@ import { overlapping } from './http-overlaps.js'
 import { readingOnly } from './http-readonly.js'
 import { Scene, type Serve } from './http-scene.js'
 import { streaming } from './http-streams.js'
+import { shown } from './shown.js'
 
 export type { HttpCapabilities } from './http-capabilities.js'
 export type { ScenarioAnswer, ScenarioHandler, ScenarioRequest, ScenarioServer, Serve } from './http-scene.js'
@@ -64,7 +65,7 @@ export function httpScenario(serve: Serve, options: HttpScenarioOptions = {}): H
 function checkOptions(serve: unknown, { capabilities = {}, ...others }: HttpScenarioOptions): HttpCapabilities {
   const problems = Object.keys(others).map((name) => `${name} ${unknownOption(name, ['capabilities'])}`)
   if (typeof serve !== 'function') {
-    problems.unshift(`serve must be a function that starts a server, not ${describeValue(serve)}`)
+    problems.unshift(`serve must be a function that starts a server, not ${shown(serve)}`)
   }
   if (problems.length > 0) throw new ConfigError('httpScenario()', problems)
   return checkCapabilities(capabilities)

@@ -1,10 +1,11 @@
 import type { Backend, PlainBackend } from '../backend.js'
-import { ConfigError, describeValue } from '../errors.js'
+import { ConfigError } from '../errors.js'
+import { shown } from './shown.js'
 
 /** Throws `ERR_CONFIG` unless it is a function, as which each law wants it: the usual mistake is to pass a backend. */
 export function checkOpen(kit: string, open: unknown): void {
   if (typeof open === 'function') return
-  const given = isBackendLike(open) ? 'a backend' : describeValue(open)
+  const given = isBackendLike(open) ? 'a backend' : shown(open)
   throw new ConfigError(`${kit}()`, [
     `open must be a function that makes a backend, not ${given}: ${kit}(() => myBackend())`,
   ])
@@ -25,7 +26,7 @@ export function checkBackend(kit: string, backend: unknown, made = 'it was passe
   const isPlain = isObject(backend) && backend['layout'] === 'plain'
   const needed = ['read', 'create', 'replace', ...(isPlain ? [] : ['touch']), 'delete']
   if (!isObject(backend)) {
-    throw new ConfigError(`${kit}()`, [`${made} ${describeValue(backend)} in place of a backend`])
+    throw new ConfigError(`${kit}()`, [`${made} ${shown(backend)} in place of a backend`])
   }
   const missing = needed.filter((operation) => typeof backend[operation] !== 'function')
   if (missing.length > 0) throw new ConfigError(`${kit}()`, [`${made} a backend without ${missing.join(', ')}`])
