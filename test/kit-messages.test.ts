@@ -241,6 +241,13 @@ describe('a case of the HTTP scenario that fails tells', () => {
     expect(message).toMatch(/\nWhat visitors asked, and what came:\n {2}GET \/\S*: 200, Set-Cookie for vishnu, ".*"$/)
   })
 
+  test('that serve has started no server', async () => {
+    const serves = [async () => undefined, async () => ({ origin: 'localhost:3000', close: async () => undefined })]
+    for (const serve of serves as unknown as Serve[]) {
+      await expect(httpScenario(serve)[0]?.check()).rejects.toThrow('serve must resolve to { origin, close }, with')
+    }
+  })
+
   test('that serve is no function, and options that there are not', () => {
     expect(() => httpScenario(undefined as unknown as Serve, { stream: false } as object)).toThrow(
       'httpScenario(): serve must be a function that starts a server, not undefined; stream is not an option',

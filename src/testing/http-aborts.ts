@@ -31,7 +31,7 @@ async function leave(
 
 async function until(what: string, isTrue: () => boolean): Promise<void> {
   for (let waited = 0; !isTrue(); waited += STEP) {
-    assert.ok(waited < PATIENCE, `${what}: not within ${PATIENCE} ms`)
+    assert.ok(waited < PATIENCE, `waited ${PATIENCE} ms for this, in vain: ${what}`)
     await sleep(STEP)
   }
 }

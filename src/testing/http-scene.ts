@@ -3,7 +3,7 @@ import { once } from 'node:events'
 import { type IncomingHttpHeaders, type IncomingMessage, request } from 'node:http'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { memory } from '../backends/memory.js'
-import { messageOf } from '../errors.js'
+import { ConfigError, messageOf } from '../errors.js'
 import type { SessionEvent } from '../events.js'
 import type { Session } from '../session.js'
 import { createSessions, type Sessions } from '../sessions.js'
@@ -71,10 +71,15 @@ export class Scene {
 
   /** Starts the server. Pages may be added later. */
   async open(pages: Readonly<Record<string, ScenarioHandler>>): Promise<void> {
-    this.#server = await this.#serve(this.sessions, async (scenarioRequest) => {
+    const server: Partial<ScenarioServer> | undefined = await this.#serve(this.sessions, async (scenarioRequest) => {
       const handler = pages[scenarioRequest.path]
       return handler ? handler(scenarioRequest) : { status: 404, body: `No page ${scenarioRequest.path}` }
     })
+    if (!/^https?:\/\//.test(server?.origin ?? '') || typeof server?.close !== 'function') {
+      const rule = 'serve must resolve to { origin, close }, with an origin such as http://127.0.0.1:8080'
+      throw new ConfigError('httpScenario()', [rule])
+    }
+    this.#server = server as ScenarioServer
   }
 
   visitor(): Visitor {

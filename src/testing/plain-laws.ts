@@ -46,7 +46,8 @@ const NOW = Date.now()
 const LONGEST_VALUE = 1024 * 1024
 
 const laws: Readonly<Record<string, (slot: PlainSlot) => Promise<void>>> = {
-  'the layout is plain': async ({ backend }) => assert.equal(backend.layout, 'plain'),
+  'the layout is plain': async ({ backend }) =>
+    assert.equal(backend.layout, 'plain', 'a backend of another layout has laws of its own: backendLaws'),
   'an absent key reads as undefined': async (slot) => assert.equal(await slot.read(), undefined),
   'what was created is read back, and is all that is stored': async (slot) => {
     await slot.begin('first')
