@@ -10,6 +10,8 @@ export interface SqliteDatabase {
   readonly inTransaction?: boolean
   /** As `node:sqlite` tells it, from Node 22.16 on. */
   readonly isTransaction?: boolean
+  /** False once it was closed: as `libsql` and `better-sqlite3` tell it. `node:sqlite` has a method of this name. */
+  readonly open?: unknown
 }
 
 export interface SqliteStatement {

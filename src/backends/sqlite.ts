@@ -137,14 +137,17 @@ class SqliteBackend implements Backend, Sweepable {
   /** How many rows a statement has changed. */
   async #changes(run: (statements: Statements) => { readonly changes: number | bigint }): Promise<number> {
     const ran = await this.#whenFree((statements) => {
-      this.#assertNoTransaction()
+      this.#assertUsable()
       return run(statements)
     })
     return Number(ran.changes)
   }
 
-  /** It can only be the application's, on the database that it passed: rolled back, it would bring back who has logged out. */
-  #assertNoTransaction(): void {
+  /** A transaction can only be the application's, on its database: rolled back, it would bring back who has logged out. */
+  #assertUsable(): void {
+    const { open } = this.#database
+    // libsql ends the process if a closed database is asked for more.
+    if (open === false) throw new Error('the database is not open')
     const { inTransaction, isTransaction } = this.#database
     if (inTransaction ?? isTransaction) throw new Error('a transaction of the application is open on this database')
   }
@@ -162,7 +165,7 @@ class SqliteBackend implements Backend, Sweepable {
   }
 
   #setUp(): Statements {
-    this.#assertNoTransaction()
+    this.#assertUsable()
     const texts = sqliteStatements(this.#table)
     for (const sql of [...this.#pragmas, ...texts.setUp]) this.#database.exec(sql)
     const prepare = (sql: string): SqliteStatement => this.#database.prepare(sql)

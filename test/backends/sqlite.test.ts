@@ -150,6 +150,17 @@ describe('a file', () => {
     await expect(backend.replace(key, entry, bytes('y'), deadline, now)).rejects.toThrow('not open')
   })
 
+  test('that the application has closed is out of reach too', async () => {
+    const database = open(newFile())
+    const unused = sqlite({ database })
+    const used = sqlite({ database })
+    await used.read(newKey(), now)
+    database.close()
+    for (const backend of [unused, used]) {
+      await expect(backend.create(newKey(), bytes('x'), deadline, now)).rejects.toThrow('not open')
+    }
+  })
+
   test('that another connection is writing is waited for, while other work goes on', async () => {
     const file = newFile()
     const backend = sqlite({ file })
