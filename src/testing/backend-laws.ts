@@ -38,8 +38,8 @@ export interface BackendLawsOptions {
  * ```
  *
  * `open` is called anew for each law, and what it returns is closed after the law. Laws use random keys and remove them
- * at the end, so they can share one server and run side by side. They need the real server: what a stand-in does proves
- * nothing. A call that is not answered within 30 seconds breaks its law.
+ * at the end, so they can share one server, and run side by side unless the backend cleans up by itself: they live in many
+ * years. They need the real server: what a stand-in does proves nothing. A call that is not answered within 30 seconds breaks its law.
  *
  * @throws `ERR_CONFIG` if `open` is no function, or for options that there are not.
  */

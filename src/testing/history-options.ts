@@ -18,7 +18,7 @@ export interface HistoryOptions {
   faults?: readonly FaultName[]
   /** The share of calls that go wrong if there are faults. Default 0.05. */
   faultRate?: number
-  /** A whole number, from 0. Default: a random one, which the report tells. */
+  /** A whole number from 0 to 4,294,967,295. Default: a random one, which the report tells. */
   seed?: number
   /**
    * `seeded`: the store gets one call at a time, in an order drawn from the seed, so that on a backend in this process a
@@ -69,7 +69,7 @@ export function checkHistoryOptions(given: HistoryOptions): HistoryOptions & { r
   reader.integer('operations', undefined, 1, MANY, 'operations')
   reader.integer('clients', undefined, 1, MANY, 'clients')
   reader.integer('servers', undefined, 1, MANY, 'servers')
-  const seed = reader.integer('seed', undefined, 0, Number.MAX_SAFE_INTEGER, 'any kind')
+  const seed = reader.integer('seed', undefined, 0, 2 ** 32 - 1, 'any kind')
   reader.choice('order', ['seeded', 'real'], undefined)
   reader.flag('interrupted', false)
   reader.flag('forgets', false)
