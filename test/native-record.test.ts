@@ -175,6 +175,13 @@ describe('one line', () => {
     }
   })
 
+  test('is none in two million line ends, which are gone through at once', () => {
+    const length = 2_000_000
+    const text = `vishnu1 ${KEY} stamp 0 0 - public ${length}\n${'\n'.repeat(length)}`
+    const { values } = session(decodeRecord(KEY, bytesOf(text)))
+    expect([...values.keys()]).toEqual([])
+  })
+
   test('of 50,000 is found so fast that all of them can be read and changed', () => {
     const entries = Array.from({ length: 50_000 }, (_, index): [string, string] => [`key ${index}`, `${index}`])
     const values = reread(valuesOf(entries))

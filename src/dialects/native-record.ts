@@ -109,10 +109,14 @@ class Lines implements Values {
     return index
   }
 
+  /** A line without a tab is none of ours. Each byte is looked at once: a damaged record may be all line ends. */
   *#all(): Iterable<Line> {
+    let tab = 0
     for (let start = 1; start < this.bytes.length;) {
       const end = this.bytes.indexOf(NEWLINE, start) + 1
-      yield { start, value: this.bytes.indexOf(TAB, start) + 1, end }
+      if (tab < start) tab = this.bytes.indexOf(TAB, start)
+      if (tab === -1) return
+      if (tab < end) yield { start, value: tab + 1, end }
       start = end
     }
   }
