@@ -139,7 +139,8 @@ export class Sessions<Data extends object = SessionData> {
   /** Closes the connections that the backends opened themselves. */
   async close(): Promise<void> {
     const { backend, accept } = this.#core.settings
-    for (const each of new Set([backend, ...accept.map((origin) => origin.backend)])) await each.close?.()
+    const closing = [...new Set([backend, ...accept.map((one) => one.backend)])].map(async (each) => each.close?.())
+    for (const each of await Promise.allSettled(closing)) if (each.status === 'rejected') throw each.reason
   }
 }
 

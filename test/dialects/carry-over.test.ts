@@ -383,3 +383,11 @@ test('close() closes the backends of accepted sessions too, and resolves when it
   await world.sessions.close()
   expect(closed).toBe(1)
 })
+
+test('close() closes them all, whichever of them fails, and tells of that', async () => {
+  let closed = 0
+  const backend = Object.assign(memory(), { close: () => Promise.reject(new Error('not today')) })
+  const origin = { ...intercepted('read', () => undefined), close: async () => void closed++ }
+  await expect(newWorld({ backend }, origin).sessions.close()).rejects.toThrow('not today')
+  expect(closed).toBe(1)
+})
