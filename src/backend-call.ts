@@ -1,3 +1,4 @@
+import type { Backend, PlainBackend } from './backend.js'
 import { Budget } from './budget.js'
 import type { Settings } from './config.js'
 import { messageOf, SessionError } from './errors.js'
@@ -9,6 +10,12 @@ export async function callBackend<T>({ backendTimeout, report }: Settings, call:
   } catch (cause) {
     throw outage(report, cause)
   }
+}
+
+/** Closes the connections of each, whichever of them fails. Rejects with the first failure. */
+export async function closeAll(backends: Iterable<Backend | PlainBackend>): Promise<void> {
+  const closing = Array.from(new Set(backends), async (backend) => backend.close?.())
+  for (const closed of await Promise.allSettled(closing)) if (closed.status === 'rejected') throw closed.reason
 }
 
 /** What the application is to get for a failure of the backend, which is reported here. */

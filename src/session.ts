@@ -300,6 +300,14 @@ export function goneError(): SessionError {
   )
 }
 
+/** What becomes of asking for the session of a request that no adapter has seen. */
+export function noMiddlewareError(): SessionError {
+  return new SessionError(
+    'ERR_NO_MIDDLEWARE',
+    'sessions.get() got a request that the session middleware has not seen: mount it before this handler',
+  )
+}
+
 /** What becomes of a verb that would begin a session when nobody can be told its id any more. */
 export function noCookieError(): SessionError {
   return new SessionError(

@@ -1,4 +1,5 @@
 import { currentVisit, runWith } from './ambient.js'
+import { closeAll } from './backend-call.js'
 import type { Budget } from './budget.js'
 import { checkOptions, type CleanupOptions, type SessionsOptions, type Settings, settingsOf } from './config.js'
 import { CarryOver } from './carry-over.js'
@@ -13,7 +14,7 @@ import type { Live } from './layout.js'
 import { type Created, type Found, RecordStore } from './record-store.js'
 import { readCookies } from './request-cookies.js'
 import { type ReadHeader, type ResponseHeaders, responseHeaders } from './response-headers.js'
-import { goneError, noCookieError, Session, type SessionData, SessionState } from './session.js'
+import { goneError, noCookieError, noMiddlewareError, Session, type SessionData, SessionState } from './session.js'
 import { sweepBackend } from './sweep.js'
 
 /*
@@ -66,12 +67,7 @@ export class Sessions<Data extends object = SessionData> {
    */
   get(request: object): Promise<Session<Data>> {
     const visit = this.#visitOf(request)
-    if (visit) return visit.session()
-    const error = new SessionError(
-      'ERR_NO_MIDDLEWARE',
-      'sessions.get() got a request that the session middleware has not seen: mount it before this handler',
-    )
-    return Promise.reject(error)
+    return visit ? visit.session() : Promise.reject(noMiddlewareError())
   }
 
   /** The session of the request that is being handled, wherever in the code that is. Rejects `ERR_NO_REQUEST` elsewhere. */
@@ -139,8 +135,7 @@ export class Sessions<Data extends object = SessionData> {
   /** Closes the connections that the backends opened themselves. */
   async close(): Promise<void> {
     const { backend, accept } = this.#core.settings
-    const closing = [...new Set([backend, ...accept.map((one) => one.backend)])].map(async (each) => each.close?.())
-    for (const each of await Promise.allSettled(closing)) if (each.status === 'rejected') throw each.reason
+    await closeAll([backend, ...accept.map((origin) => origin.backend)])
   }
 }
 
