@@ -177,8 +177,8 @@ describe('one line', () => {
 
   test('is none in two million line ends, which are gone through at once', () => {
     const length = 2_000_000
-    const text = `vishnu1 ${KEY} stamp 0 0 - public ${length}\n${'\n'.repeat(length)}`
-    const { values } = session(decodeRecord(KEY, bytesOf(text)))
+    const empty = `vishnu1 ${KEY} stamp 0 0 - public ${length}\n${'\n'.repeat(length)}`
+    const { values } = session(decodeRecord(KEY, bytesOf(empty)))
     expect([...values.keys()]).toEqual([])
   })
 
