@@ -65,31 +65,28 @@ describe('a broken law tells', () => {
   })
 
   test('which call is never answered, and does not hang with it', async () => {
-    vi.useFakeTimers()
-    try {
-      const message = messageOfLaw('an absent key reads as undefined', () => ({
-        read: () => new Promise(() => undefined),
-      }))
-      await vi.advanceTimersByTimeAsync(30_000)
-      expect(await message).toMatch(/^read\(key 1, now \+0 ms\) was not answered within 30 seconds\n/)
-    } finally {
-      vi.useRealTimers()
-    }
+    expect(await messageAfterHalfAMinute({ read: () => new Promise(() => undefined) })).toMatch(
+      /^read\(key 1, now \+0 ms\) was not answered within 30 seconds\n/,
+    )
   })
 
   test('that a close never ends, as with a client that was not given back to its pool', async () => {
-    vi.useFakeTimers()
-    try {
-      const message = messageOfLaw('an absent key reads as undefined', () => ({
-        close: () => new Promise(() => undefined),
-      }))
-      await vi.advanceTimersByTimeAsync(30_000)
-      expect(await message).toMatch(/^close\(\) was not answered within 30 seconds\nclose resolves when /)
-    } finally {
-      vi.useRealTimers()
-    }
+    expect(await messageAfterHalfAMinute({ close: () => new Promise(() => undefined) })).toMatch(
+      /^close\(\) was not answered within 30 seconds\nclose resolves when /,
+    )
   })
 })
+
+async function messageAfterHalfAMinute(flaw: Partial<Backend>): Promise<string> {
+  vi.useFakeTimers()
+  try {
+    const message = messageOfLaw('an absent key reads as undefined', () => flaw)
+    await vi.advanceTimersByTimeAsync(30_000)
+    return await message
+  } finally {
+    vi.useRealTimers()
+  }
+}
 
 async function messageOfLaw(name: string, flaw: (real: Backend) => Partial<Backend>): Promise<string> {
   return lawOf(name, flaw).then(

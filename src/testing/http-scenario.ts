@@ -1,4 +1,4 @@
-import { ConfigError, unknownOption } from '../errors.js'
+import { ConfigError, unknownOptions } from '../errors.js'
 import { explained } from './explained.js'
 import { aborting } from './http-aborts.js'
 import { answering } from './http-answers.js'
@@ -63,7 +63,7 @@ export function httpScenario(serve: Serve, options: HttpScenarioOptions = {}): H
 }
 
 function checkOptions(serve: unknown, { capabilities = {}, ...others }: HttpScenarioOptions): HttpCapabilities {
-  const problems = Object.keys(others).map((name) => `${name} ${unknownOption(name, ['capabilities'])}`)
+  const problems = unknownOptions(others, ['capabilities'])
   if (typeof serve !== 'function') {
     problems.unshift(`serve must be a function that starts a server, not ${shown(serve)}`)
   }

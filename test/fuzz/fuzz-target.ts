@@ -1,3 +1,5 @@
+import { SeededRandom } from '../../src/testing/history-random.js'
+
 /** Something that is fed damaged input. */
 export interface FuzzTarget {
   readonly name: string
@@ -10,15 +12,10 @@ export interface FuzzTarget {
 /** A whole number from 0 up to, but without, the limit. */
 export type Below = (limit: number) => number
 
-/** A small generator with a seed (mulberry32), so that what it finds can be found again. */
+/** So that what it finds can be found again. */
 export function seededBelow(seed: number): Below {
-  let state = seed
-  return (limit) => {
-    state = (state + 0x6d2b79f5) | 0
-    let mixed = Math.imul(state ^ (state >>> 15), 1 | state)
-    mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed
-    return ((mixed ^ (mixed >>> 14)) >>> 0) % limit
-  }
+  const random = new SeededRandom(seed)
+  return (limit) => random.below(limit)
 }
 
 export function pickFrom<T>(below: Below, list: readonly T[]): T {

@@ -64,6 +64,7 @@ export function fuzz({ corpus: file, inputs, inLongRun, targets: targetsFrom }: 
   })
 
   function keep(name: string, outcome: string, text: string): void {
+    if (ordered === undefined) return
     // Numbers and names that were read from the input do not make it another outcome.
     const label = outcome.replaceAll(/"[^"]*"|0x[\da-f]+|\d+/g, '…')
     const known = (corpus[name] ??= {})
